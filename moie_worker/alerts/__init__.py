@@ -1,0 +1,1 @@
+"""Alerts: when somebody has to be told, and where it is said."""

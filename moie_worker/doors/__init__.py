@@ -1,0 +1,1 @@
+"""The doors: Celery tasks, the scheduler and the command line."""

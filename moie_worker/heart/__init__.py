@@ -1,0 +1,1 @@
+"""The heart: steps between Redis, beats and workers, written against ports only."""
