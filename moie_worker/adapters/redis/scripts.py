@@ -1,0 +1,70 @@
+"""Loads the Lua files: one file an operation, whose header says what it takes and returns.
+
+A header names its parts in comments: `-- KEYS name …`, `-- ARGV name …`, `-- RETURNS …` and, where a file builds on
+others, `-- USES lib …`. A call is checked against the header, so a wrong call fails in Python with a name, not in Lua
+with a number.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, cast
+
+from redis import Redis
+from redis.commands.core import Script
+
+HEADER = re.compile(r"^-- (KEYS|ARGV|USES)[ \t]*(.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The text of an operation with the names of what it takes."""
+
+    text: str
+    keys: tuple[str, ...]
+    args: tuple[str, ...]
+
+
+@cache
+def source(name: str) -> Source:
+    """Read `lua/{name}.lua` and the files that it uses."""
+    text = _read(name)
+    header = {kind: tuple(re.sub(r"\(.*?\)", "", names).split()) for kind, names in HEADER.findall(text)}
+    parts = [_read(f"lib_{used}") for used in header.get("USES", ())]
+    return Source("\n".join([*parts, text]), header.get("KEYS", ()), header.get("ARGV", ()))
+
+
+def _read(name: str) -> str:
+    return (files(__package__) / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+
+
+class Scripts:
+    """The operations of one Redis, sent by digest."""
+
+    def __init__(self, client: "Redis") -> None:
+        self._client = client
+        self._loaded: dict[str, Script] = {}
+
+    def run(self, name: str, keys: Sequence[str] = (), args: Mapping[str, Any] | Sequence[Any] = ()) -> Any:
+        """Run one operation; `args` by name, or in order for the last one to be repeated."""
+        wanted = source(name)
+        if len(keys) != len(wanted.keys):
+            raise TypeError(f"{name}.lua takes keys {wanted.keys}, got {len(keys)}")
+        return self._script(name)(keys=list(keys), args=_ordered(name, wanted.args, args))
+
+    def _script(self, name: str) -> Script:
+        if name not in self._loaded:
+            self._loaded[name] = cast(Script, self._client.register_script(source(name).text))
+        return self._loaded[name]
+
+
+def _ordered(name: str, wanted: tuple[str, ...], args: Mapping[str, Any] | Sequence[Any]) -> list[Any]:
+    if not isinstance(args, Mapping):
+        if len(args) < len(wanted):
+            raise TypeError(f"{name}.lua takes {wanted}, got {len(args)} arguments")
+        return list(args)
+    if set(args) != set(wanted):
+        raise TypeError(f"{name}.lua takes {wanted}, got {tuple(args)}")
+    return [args[key] for key in wanted]

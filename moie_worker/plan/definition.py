@@ -1,0 +1,73 @@
+"""What the store keeps of a plan: flat definitions of jobs and phases, made from the document."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no white space: equal values have equal texts."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(value: Any) -> str:
+    """Sixteen hexadecimal digits of the SHA-256 of the canonical JSON."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A job as the store sees it. `job` is the document's job, read only by whoever runs it."""
+
+    id: str
+    phase: int
+    cyclic: bool
+    queue: str
+    needs: tuple[str, ...]  # ids of jobs that must be completed first, the one before it in a sequential phase among them
+    priority: int
+    digest: str  # of what is verified: command, action, time limit, environment
+    timing: str  # of the schedule; empty for a job that is not cyclic
+    imported: bool  # the document says completed
+    idle: bool  # a cyclic job that has nothing to run
+    at_load: bool  # a cyclic job that does not wait for its phase
+    job: Mapping[str, Any]
+
+    def to_json(self) -> str:
+        """Canonical JSON, the form in Redis."""
+        return canonical({name: getattr(self, name) for name in self.__slots__})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Definition":
+        """Read what `to_json` wrote."""
+        raw = json.loads(text)
+        return cls(**{name: raw[name] for name in cls.__slots__} | {"needs": tuple(raw["needs"])})
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseDefinition:
+    """A phase as the store sees it."""
+
+    id: int
+    name: str
+    approval: bool
+    digest: str  # of its jobs: an approval holds for these only
+
+    def to_json(self) -> str:
+        """Canonical JSON, the form in Redis."""
+        return canonical({name: getattr(self, name) for name in self.__slots__})
+
+    @classmethod
+    def from_json(cls, text: str) -> "PhaseDefinition":
+        """Read what `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A whole plan, ready to be loaded."""
+
+    meta: Mapping[str, Any]  # the document without its jobs' bodies: what an export needs besides the jobs
+    phases: tuple[PhaseDefinition, ...]
+    jobs: tuple[Definition, ...]
