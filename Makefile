@@ -1,0 +1,55 @@
+# Works with Python 3.11 or newer and make, nothing else. `make` alone lists the targets.
+
+# The first Python that is new enough; say `make PYTHON=/path/to/python3` for another one.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+INSTALL = $(or $(PYTHON),$(error Python 3.11 or newer is needed, and none was found on PATH)) requirements/install.py
+BIN := .venv/bin
+COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --no-annotate --upgrade
+RUN_LOCK := pyproject.toml requirements/build.in --extra http --extra arxiv
+
+.PHONY: help venv up test check format bench lock clean
+
+help:
+	@echo 'make up      install, then run the self-check plan: worker, beat, Flower, an embedded Redis (Ctrl-C ends it)'
+	@echo 'make test    install, then run every test and report the coverage'
+	@echo 'make check   ruff, mypy and the layers'
+	@echo 'make format  let ruff put the code in order'
+	@echo 'make bench   measure checks a second, heartbeat time, idle cost and memory'
+	@echo 'make lock    pin the newest versions that pyproject.toml allows (needs uv)'
+	@echo 'make clean   remove the virtual environment and everything built'
+
+venv:
+	@$(INSTALL) dev
+
+up:
+	@$(INSTALL) run
+	@$(BIN)/moie up --plan examples/self_check.yaml $(ARGS)
+
+# Each run keeps its coverage in a folder of its own, so that two runs do not read each other's.
+test: venv
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && export COVERAGE_FILE="$$dir/coverage" && \
+	$(BIN)/coverage run -m pytest $(ARGS) && \
+	$(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=90
+
+check: venv
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: venv
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: venv
+	@$(BIN)/python -m bench.run $(ARGS)
+
+lock:
+	@$(COMPILE) $(RUN_LOCK) -o requirements/run.txt
+	@$(COMPILE) $(RUN_LOCK) -c requirements/run.txt --extra embedded -o requirements/embedded.txt
+	@$(COMPILE) $(RUN_LOCK) -c requirements/run.txt --group dev -o requirements/dev.txt
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
