@@ -1,0 +1,97 @@
+"""One way to a Redis, with limits on every wait, and its errors in our words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from redis import Redis
+from redis import exceptions as redis_errors
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from moie_worker.errors import InputError, MoieError, UnreachableError
+
+DEADLINE = timedelta(seconds=5)
+RETRY_PAUSE_S = 0.1
+CONNECT_S = 3.0
+HEALTH_CHECK_S = 5
+
+
+def connect(url: str, *, deadline: timedelta = DEADLINE) -> Redis:
+    """A client that gives up a command after about `deadline`, one retry included. Connects when first used.
+
+    Raises InputError for what is no address of a Redis.
+    """
+    # The retry of redis-py repeats whole commands; ours are idempotent. Half the deadline each keeps the sum in it.
+    wait = deadline.total_seconds() / 2
+    try:
+        return Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=wait,
+            socket_connect_timeout=min(wait, CONNECT_S),
+            health_check_interval=HEALTH_CHECK_S,
+            retry=Retry(ConstantBackoff(RETRY_PAUSE_S), 1),
+            **_keepalive(url),
+        )
+    except ValueError as error:
+        raise InputError(
+            f"{address(url)} is no address of a Redis: {error}. Use redis://, rediss:// or unix://"
+        ) from None
+
+
+def _keepalive(url: str) -> dict[str, bool]:
+    return {} if url.startswith("unix:") else {"socket_keepalive": True}
+
+
+def address(url: str) -> str:
+    """The address without user, password and options."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def address_of(client: Redis) -> str:
+    """Where a client speaks to, without its password."""
+    options = client.connection_pool.connection_kwargs
+    if "path" in options:
+        return f"unix://{options['path']}"
+    return f"redis://{options.get('host', 'localhost')}:{options.get('port', 6379)}/{options.get('db', 0)}"
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Turn the errors of redis-py into ours; `where` is the address without its password. Also a decorator."""
+    try:
+        yield
+    except redis_errors.RedisError as error:
+        raise _ours(error, where) from error
+
+
+def _ours(error: redis_errors.RedisError, where: str) -> MoieError:
+    match error:
+        case redis_errors.NoPermissionError():
+            return MoieError(f"Redis at {where} forbids this to the user in its address: {error}. Widen the user's ACL")
+        case redis_errors.AuthenticationError() | redis_errors.AuthorizationError():
+            return UnreachableError(f"Redis at {where} refuses user or password: {error}. Check the address")
+        case redis_errors.BusyLoadingError():
+            return UnreachableError(f"Redis at {where} is still loading its data. Wait and try again")
+        case redis_errors.MaxConnectionsError():
+            return UnreachableError(f"no connection to Redis at {where} is free. Raise its `maxclients`")
+        case redis_errors.TimeoutError():
+            return UnreachableError(f"Redis at {where} does not answer in time. Is it frozen or overloaded?")
+        case redis_errors.ConnectionError():
+            return UnreachableError(
+                f"Redis at {where} cannot be reached: {error}. Is it running, is the address right?"
+            )
+        case redis_errors.OutOfMemoryError():
+            return MoieError(f"Redis at {where} is full. Raise its `maxmemory` or make room")
+        case redis_errors.ReadOnlyError():
+            return UnreachableError(f"Redis at {where} is a read-only replica. Give the address of the primary")
+        case _ if "OOM " in str(error):
+            # An error inside of a script arrives without its class.
+            return MoieError(f"Redis at {where} is full. Raise its `maxmemory` or make room")
+        case _ if "READONLY " in str(error):
+            return UnreachableError(f"Redis at {where} is a read-only replica. Give the address of the primary")
+        case _:
+            return MoieError(f"Redis at {where} refused: {error}")
