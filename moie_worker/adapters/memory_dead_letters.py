@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from moie_worker.errors import NotFoundError, RefusedError
-from moie_worker.ports import (
+from moie_worker.plan.letters import (
     Claim,
     Death,
     Letter,

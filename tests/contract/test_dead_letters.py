@@ -11,7 +11,8 @@ from moie_worker.adapters.memory_dead_letters import MemoryDeadLetters
 from moie_worker.adapters.redis.connect import connect
 from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
 from moie_worker.errors import MoieError, NotFoundError, RefusedError, UnreachableError
-from moie_worker.ports import DeadLetterBox, Death, LetterFilter, LetterKind
+from moie_worker.plan.letters import Death, LetterFilter, LetterKind
+from moie_worker.ports import DeadLetterBox
 
 HOLD = timedelta(minutes=1)
 TASK = Death(

@@ -7,7 +7,8 @@ import pytest
 from moie_worker.adapters.memory_dead_letters import MemoryRunLog
 from moie_worker.adapters.redis.connect import connect
 from moie_worker.adapters.redis.run_log import RedisRunLog
-from moie_worker.ports import Measured, RunLog, Watched
+from moie_worker.plan.letters import Measured, Watched
+from moie_worker.ports import RunLog
 
 SCAN = Watched("task:shop.scan", timedelta(minutes=10), "nightly")
 GOOD = Measured(1.5, 0.25, 2048)

@@ -11,8 +11,8 @@ from moie_worker.adapters.redis.connect import address_of, translated
 from moie_worker.adapters.redis.keys import Keys
 from moie_worker.adapters.redis.scripts import Scripts
 from moie_worker.errors import NotFoundError, RefusedError
+from moie_worker.plan.letters import Claim, Death, Letter, LetterFilter, LetterHead, LetterKind, LetterPage
 from moie_worker.plan.times import moment, ms_of, to_ms
-from moie_worker.ports import Claim, Death, Letter, LetterFilter, LetterHead, LetterKind, LetterPage
 
 HEAD = (
     "id",

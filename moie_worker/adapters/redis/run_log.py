@@ -9,8 +9,8 @@ from redis import Redis
 from moie_worker.adapters.redis.connect import address_of, translated
 from moie_worker.adapters.redis.keys import Keys
 from moie_worker.adapters.redis.scripts import Scripts
+from moie_worker.plan.letters import Measured, Run, RunHistory, Watched
 from moie_worker.plan.times import moment
-from moie_worker.ports import Measured, Run, RunHistory, Watched
 
 ERROR_KEPT = 500  # characters of an error's text kept with each run
 
