@@ -1,0 +1,60 @@
+"""Addresses of Redis and of brokers: checked, said in Celery's words, and never shown with their passwords."""
+
+import re
+import ssl
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+STATE_SCHEMES = ("redis", "rediss", "unix")
+BROKER_SCHEMES = (*STATE_SCHEMES, "amqp", "amqps")
+
+_TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_VERIFY = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "none": ssl.CERT_NONE}
+
+
+def check_url(url: str, schemes: tuple[str, ...] = STATE_SCHEMES) -> None:
+    """Raises ValueError, without the address in it, for what cannot be an address of one of the schemes."""
+    allowed = ", ".join(f"{scheme}://" for scheme in schemes)
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises for what is no port
+    except ValueError as error:
+        raise ValueError(f"not a URL ({redact(str(error))}); use one of {allowed}") from None
+    if parts.scheme not in schemes:
+        raise ValueError(f"unknown kind of address; use one of {allowed}")
+    if parts.scheme == "unix" and (parts.hostname or not parts.path.startswith("/")):
+        raise ValueError("the path of a socket is absolute: unix:///path/redis.sock or unix://:password@/path")
+    if parts.scheme != "unix" and not parts.hostname:
+        raise ValueError(f"no host in it: {parts.scheme}://host:port")
+
+
+def celery_url(url: str) -> str:
+    """The same place in the words of Celery, kombu and Flower."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    if parts.scheme == "unix":
+        query["virtual_host"] = query.pop("db", "0")
+        return f"redis+socket://{parts.netloc}{parts.path}?{urlencode(query)}"
+    if parts.scheme == "rediss":
+        query.setdefault("ssl_cert_reqs", "required")  # Celery's result backend demands it in the address
+        return urlunsplit(parts._replace(query=urlencode(query)))
+    return url
+
+
+def tls_options(url: str) -> dict[str, Any] | None:
+    """Value for Celery's `broker_use_ssl`: Flower takes it from there alone. None without TLS."""
+    parts = urlsplit(url)
+    if parts.scheme != "rediss":
+        return None
+    query = dict(parse_qsl(parts.query))
+    options: dict[str, Any] = {name: query[name] for name in _TLS_FILES if name in query}
+    return {"ssl_cert_reqs": _VERIFY.get(query.get("ssl_cert_reqs", "required"), ssl.CERT_REQUIRED)} | options
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """The text without the passwords of the addresses in it and without the given secrets."""
+    for secret in secrets:
+        text = text.replace(secret, "***") if secret else text
+    text = re.sub(r"(://[^:/@\s]*:)[^\s]*@", r"\1***@", text)
+    return re.sub(r"([?&](?:ssl_)?password=)[^&\s]*", r"\1***", text)

@@ -1,0 +1,264 @@
+"""Every setting (`MOIE_*`): the only reader of the environment."""
+
+import difflib
+import logging
+import os
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import platformdirs
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from moie_worker.addresses import BROKER_SCHEMES, STATE_SCHEMES, celery_url, check_url, redact
+from moie_worker.errors import InputError, UnreachableError
+from moie_worker.plan.duration import PositiveDuration, format_duration
+
+PREFIX = "MOIE_"
+EMBEDDED_URL_FILE = "redis.url"  # in the home: where the running embedded Redis answers
+WEAK_BELOW = 12
+OURS = frozenset({"MOIE_TOKEN", "MOIE_SLOT"})  # given to commands, no settings
+
+_NUMBER = re.compile(r"\d{1,9}(\.\d{1,3})?", re.ASCII)
+
+log = logging.getLogger(__name__)
+
+
+def _seconds(value: object) -> object:
+    """The environment knows only texts: `600` means the number."""
+    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
+
+
+def _url_of(schemes: tuple[str, ...]) -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        check_url(value.get_secret_value(), schemes)
+        return value
+
+    return AfterValidator(check)
+
+
+Duration = Annotated[PositiveDuration, BeforeValidator(_seconds)]
+
+
+def _matching(pattern: str, rule: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value, re.ASCII):
+            raise ValueError(rule)
+        return value
+
+    return AfterValidator(check)
+
+
+def _strong(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < WEAK_BELOW:
+        raise ValueError(f"use at least {WEAK_BELOW} characters")
+    return value
+
+
+StateUrl = Annotated[SecretStr, _url_of(STATE_SCHEMES)]
+BrokerUrl = Annotated[SecretStr, _url_of(BROKER_SCHEMES)]
+PlanName = Annotated[
+    str, _matching(r"[A-Za-z0-9._-]{1,64}", "use 1 to 64 letters, digits, dots, dashes or underscores")
+]
+HttpUrl = Annotated[str, _matching(r"https?://\S+", "use an address that begins with http:// or https://")]
+UserName = Annotated[str, _matching(r"[^:\s]+", "use a name without colons and spaces")]
+Password = Annotated[SecretStr, AfterValidator(_strong)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Home = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+
+
+def _default_home() -> Path:
+    return platformdirs.user_data_path("moie-worker", appauthor=False)
+
+
+class Settings(BaseSettings):
+    """What one process was told. Make it with `load`, which explains what is wrong in words of the environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,  # compose files pass on variables that are not set as empty ones
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=False,
+    )
+
+    home: Home = Field(
+        default_factory=_default_home,
+        description="The data directory: the embedded Redis with its data, logs, digests. "
+        "Commands with the same one find the Redis that `moie up` started.",
+        json_schema_extra={"shown_default": "the data directory of the user, for `moie-worker`"},
+    )
+    redis_url: StateUrl | None = Field(
+        None,
+        description="Where the truth is kept: `redis://`, `rediss://` or `unix://`. "
+        "Without it: the embedded Redis that `moie up` runs in `MOIE_HOME`.",
+    )
+    broker_url: BrokerUrl | None = Field(
+        None,
+        description="What carries Celery's messages: the schemes of `MOIE_REDIS_URL`, `amqp://` or `amqps://`. "
+        "Without it: the same Redis.",
+    )
+    plan: PlanName = Field("default", description="The plan that commands speak about.")
+    heartbeat: Duration = Field(
+        timedelta(seconds=600), description="Time between two heartbeats. `moie up` beats every 15 s."
+    )
+    heartbeat_stale: Duration = Field(
+        timedelta(seconds=900), description="A heartbeat older than this is stale. Longer than `MOIE_HEARTBEAT`."
+    )
+    stale_check: Duration = Field(
+        timedelta(seconds=300), description="How often a worker looks for a stale heartbeat, independently of beat."
+    )
+    lease: Duration = Field(
+        timedelta(seconds=30), description="An attempt that is not renewed for this long is lost and offered again."
+    )
+    renew: Duration = Field(
+        timedelta(seconds=10), description="How often a worker renews its leases. At most half of `MOIE_LEASE`."
+    )
+    sweep: Duration = Field(
+        timedelta(seconds=1), description="The longest time for which beat does not look at what is due."
+    )
+    threads: int = Field(2, ge=1, le=64, description="Commands run at once by each pool process of a worker.")
+    redis_timeout: Duration = Field(
+        timedelta(seconds=5), description="A call to Redis that has no answer after this long has failed."
+    )
+    output_head: int = Field(
+        8192, ge=0, le=1_048_576, description="Bytes kept from the beginning of the output of a command."
+    )
+    output_tail: int = Field(
+        8192, ge=0, le=1_048_576, description="Bytes kept from the end of the output of a command."
+    )
+    arxiv_url: HttpUrl = Field(
+        "https://export.arxiv.org/api/query",
+        description="The arXiv API that the action `arxiv_scan` asks.",
+    )
+    embedded_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Loopback port of the embedded Redis; 0 takes a free one. Without it: a unix socket.",
+    )
+    flower_host: str = Field("127.0.0.1", min_length=1, description="Where the Flower of `moie up` listens.")
+    flower_port: Port = Field(
+        5555, description="Port of the Flower of `moie up`; a free one is taken when it is in use."
+    )
+    flower_user: UserName = Field("moie", description="User name that Flower asks for.")
+    flower_password: Password | None = Field(
+        None,
+        description="Password that Flower asks for, at least 12 characters. "
+        "Without it `moie up` makes one and keeps it in the home.",
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.heartbeat_stale <= self.heartbeat:
+            raise ValueError(
+                f"MOIE_HEARTBEAT_STALE ({format_duration(self.heartbeat_stale)}) must be longer than "
+                f"MOIE_HEARTBEAT ({format_duration(self.heartbeat)}): 1.5 times as long is a good value"
+            )
+        if self.renew * 2 > self.lease:
+            raise ValueError(
+                f"MOIE_RENEW ({format_duration(self.renew)}) must be at most half of "
+                f"MOIE_LEASE ({format_duration(self.lease)}), so that one failed renewal loses nothing"
+            )
+        return self
+
+    @property
+    def embedded(self) -> bool:
+        """True when the truth lives in the embedded Redis of the home."""
+        return self.redis_url is None
+
+    def state_url(self) -> str:
+        """The Redis that holds the truth, as redis-py takes it. Holds a password: never print it unredacted.
+
+        Raises UnreachableError when the embedded Redis is meant and was not started.
+        """
+        if self.redis_url is not None:
+            return self.redis_url.get_secret_value()
+        try:
+            return (self.home / EMBEDDED_URL_FILE).read_text().strip()
+        except OSError:
+            raise UnreachableError(
+                f"no Redis: nothing runs in {self.home} and MOIE_REDIS_URL is not set. "
+                "Start one with `moie up`, or set MOIE_REDIS_URL (redis://…) or the MOIE_HOME of a running `moie up`."
+            ) from None
+
+    def celery_broker_url(self) -> str:
+        """The broker, as Celery and Flower take it. Errors as `state_url`."""
+        url = self.broker_url.get_secret_value() if self.broker_url is not None else self.state_url()
+        return celery_url(url)
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings of this process: defaults, then the environment, then `overrides` that are not None.
+
+    Raises InputError naming each wrong variable; warns of variables that nobody reads.
+    """
+    for message in unknown_variables(os.environ):
+        log.warning(message)
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        raise InputError("\n".join(_explain(detail) for detail in error.errors())) from None
+
+
+def _explain(detail: Any) -> str:
+    message = redact(str(detail["msg"]).removeprefix("Value error, "))
+    return f"{PREFIX}{str(detail['loc'][0]).upper()}: {message}" if detail["loc"] else message
+
+
+def variables() -> list[str]:
+    """The names of all settings in the environment."""
+    return [PREFIX + name.upper() for name in Settings.model_fields]
+
+
+def unknown_variables(environment: Iterable[str]) -> list[str]:
+    """One line for each MOIE_* name that is no setting, with the nearest one that is."""
+    known = variables()
+    strange = sorted(name for name in environment if name.startswith(PREFIX) and name not in OURS and name not in known)
+    return [_did_you_mean(name, known) for name in strange]
+
+
+def _did_you_mean(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"{name} is no setting and is ignored" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def base_environment() -> dict[str, str]:
+    """A copy of the environment of this process, for what has to pass parts of it on."""
+    return dict(os.environ)
+
+
+def reference() -> str:
+    """The page docs/reference/settings.md, made from the code."""
+    rows = [_row(name) for name in Settings.model_fields]
+    return "\n".join([*_REFERENCE_HEAD, *rows, ""])
+
+
+def _row(name: str) -> str:
+    field = Settings.model_fields[name]
+    extra: Mapping[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    default = extra.get("shown_default") or _default(field.default)
+    return f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |"
+
+
+def _default(value: object) -> str:
+    if value is None:
+        return "–"
+    return format_duration(value) if isinstance(value, timedelta) else f"`{value}`"
+
+
+_REFERENCE_HEAD = (
+    "# Settings",
+    "",
+    "Read from the environment, once, when a process starts. A wrong value ends the process with exit code 2 and",
+    "one line for each; a `MOIE_*` variable that is not listed here is warned of and ignored. An empty value counts",
+    "as not set.",
+    "Durations are seconds or a text such as `30s`, `10m`, `1h30m`.",
+    "",
+    "| variable | default | meaning |",
+    "|---|---|---|",
+)

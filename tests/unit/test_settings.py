@@ -1,0 +1,199 @@
+"""Settings: what the environment may say, and what is answered when it says nonsense."""
+
+import logging
+import ssl
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from kombu.utils.url import parse_url
+from redis import ConnectionPool
+
+from moie_worker import settings
+from moie_worker.addresses import BROKER_SCHEMES, celery_url, check_url, redact, tls_options
+from moie_worker.errors import InputError, UnreachableError
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in settings.base_environment():
+        if name.startswith(settings.PREFIX):
+            monkeypatch.delenv(name)
+
+
+def test_defaults_are_those_of_the_design() -> None:
+    loaded = settings.load()
+    assert loaded.plan == "default"
+    assert loaded.heartbeat == timedelta(minutes=10)
+    assert loaded.heartbeat_stale == timedelta(minutes=15)
+    assert (loaded.lease, loaded.renew, loaded.sweep) == (
+        timedelta(seconds=30),
+        timedelta(seconds=10),
+        timedelta(seconds=1),
+    )
+    assert loaded.embedded
+    assert loaded.home.name == "moie-worker"
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("0.5", 0.5), ("30s", 30), ("10m", 600), ("1m30s", 90)])
+def test_a_duration_is_seconds_or_text(monkeypatch: pytest.MonkeyPatch, text: str, seconds: float) -> None:
+    monkeypatch.setenv("MOIE_STALE_CHECK", text)
+    assert settings.load().stale_check == timedelta(seconds=seconds)
+
+
+def test_an_override_wins_over_the_environment_and_none_is_no_override(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOIE_PLAN", "night")
+    assert settings.load(plan=None).plan == "night"
+    assert settings.load(plan="day").plan == "day"
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOIE_REDIS_URL", "")
+    monkeypatch.setenv("MOIE_LEASE", "")
+    assert settings.load().redis_url is None
+
+
+def test_a_home_is_absolute_wherever_a_process_goes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert settings.load(home=Path("data")).home == tmp_path / "data"
+    assert settings.load(home=Path("~/data")).home == Path("/somewhere/data")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "answer"),
+    [
+        ("MOIE_HEARTBEAT", "10x", "MOIE_HEARTBEAT: '10x' is not a duration"),
+        ("MOIE_LEASE", "-1s", "MOIE_LEASE: '-1s' is negative"),
+        ("MOIE_SWEEP", "0", "MOIE_SWEEP: must be longer than zero"),
+        ("MOIE_PLAN", "a b", "MOIE_PLAN: use 1 to 64 letters"),
+        ("MOIE_PLAN", "night\n", "MOIE_PLAN: use 1 to 64 letters"),
+        ("MOIE_PLAN", "x" * 65, "MOIE_PLAN: use 1 to 64 letters"),
+        ("MOIE_THREADS", "0", "MOIE_THREADS: "),
+        ("MOIE_THREADS", "many", "MOIE_THREADS: "),
+        ("MOIE_FLOWER_PORT", "70000", "MOIE_FLOWER_PORT: "),
+        ("MOIE_FLOWER_PASSWORD", "short", "MOIE_FLOWER_PASSWORD: use at least 12 characters"),
+        ("MOIE_FLOWER_USER", "a:b", "MOIE_FLOWER_USER: use a name without colons"),
+        ("MOIE_ARXIV_URL", "ftp://arxiv.org", "MOIE_ARXIV_URL: use an address that begins with http"),
+        ("MOIE_REDIS_URL", "amqp://host", "MOIE_REDIS_URL: unknown kind of address"),
+        ("MOIE_REDIS_URL", "redis://:pw@", "MOIE_REDIS_URL: no host in it"),
+        ("MOIE_REDIS_URL", "redis://host:port", "MOIE_REDIS_URL: not a URL"),
+        ("MOIE_REDIS_URL", "unix://run/redis.sock", "MOIE_REDIS_URL: the path of a socket is absolute"),
+        ("MOIE_BROKER_URL", "sqs://host", "MOIE_BROKER_URL: unknown kind of address"),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, answer: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InputError) as caught:
+        settings.load()
+    assert str(caught.value).startswith(answer)
+
+
+def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOIE_LEASE", "soon")
+    monkeypatch.setenv("MOIE_RENEW", "later")
+    with pytest.raises(InputError) as caught:
+        settings.load()
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["MOIE_LEASE", "MOIE_RENEW"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "answer"),
+    [
+        ("MOIE_HEARTBEAT", "1h", "MOIE_HEARTBEAT_STALE (15m) must be longer than MOIE_HEARTBEAT (1h)"),
+        ("MOIE_RENEW", "16s", "MOIE_RENEW (16s) must be at most half of MOIE_LEASE (30s)"),
+    ],
+)
+def test_values_must_fit_together(monkeypatch: pytest.MonkeyPatch, name: str, value: str, answer: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InputError) as caught:
+        settings.load()
+    assert str(caught.value).startswith(answer)
+
+
+def test_an_unknown_variable_is_warned_of_with_its_neighbour(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MOIE_REDIS_ULR", "redis://h")
+    monkeypatch.setenv("MOIE_ZZZZ", "1")
+    monkeypatch.setenv("MOIE_TOKEN", "of an attempt")
+    monkeypatch.setenv("MOIE_SLOT", "of an attempt")
+    with caplog.at_level(logging.WARNING):
+        settings.load()
+    assert [record.getMessage() for record in caplog.records] == [
+        "MOIE_REDIS_ULR is no setting and is ignored; did you mean MOIE_REDIS_URL?",
+        "MOIE_ZZZZ is no setting and is ignored",
+    ]
+
+
+def test_passwords_are_in_no_repr_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = settings.load(
+        redis_url="redis://:hush-1@h", broker_url="amqp://me:hush-2@h", flower_password="hush-3-long-enough"
+    )
+    assert "hush" not in repr(loaded) + str(loaded)
+    for wrong in ("http://:hush@host", "redis://:hush@host:port", "redis://:hu/sh@host", "redis://:hush@[host"):
+        monkeypatch.setenv("MOIE_REDIS_URL", wrong)
+        with pytest.raises(InputError) as caught:
+            settings.load()
+        assert "hush" not in str(caught.value)
+        assert "hu/sh" not in str(caught.value)
+
+
+def test_the_embedded_redis_is_found_through_the_home(tmp_path: Path) -> None:
+    loaded = settings.load(home=tmp_path)
+    with pytest.raises(UnreachableError, match="moie up"):
+        loaded.state_url()
+    (tmp_path / settings.EMBEDDED_URL_FILE).write_text("unix://:pw@/run/r.sock?db=0\n")
+    assert loaded.state_url() == "unix://:pw@/run/r.sock?db=0"
+    assert loaded.celery_broker_url() == "redis+socket://:pw@/run/r.sock?virtual_host=0"
+
+
+def test_the_broker_is_the_same_redis_unless_told(tmp_path: Path) -> None:
+    assert settings.load(redis_url="redis://:pw@h:1/2").celery_broker_url() == "redis://:pw@h:1/2"
+    told = settings.load(redis_url="redis://h", broker_url="amqp://me:pw@rabbit/vhost")
+    assert told.celery_broker_url() == "amqp://me:pw@rabbit/vhost"
+    assert told.state_url() == "redis://h"
+
+
+def test_celery_and_redis_py_read_the_same_socket_from_the_mapped_address() -> None:
+    url = "unix://:p%40w@/tmp/a%20b/%C3%BC.sock?db=3"
+    assert ConnectionPool.from_url(url).connection_kwargs["path"] == "/tmp/a b/ü.sock"
+    assert celery_url(url) == "redis+socket://:p%40w@/tmp/a%20b/%C3%BC.sock?virtual_host=3"
+    assert celery_url("unix:///r.sock") == "redis+socket:///r.sock?virtual_host=0"
+
+
+def test_celery_gets_the_certificate_rule_it_demands() -> None:
+    assert celery_url("rediss://:pw@h:1/0") == "rediss://:pw@h:1/0?ssl_cert_reqs=required"
+    assert parse_url(celery_url("rediss://h"))["ssl"] == {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+    assert celery_url("rediss://h?ssl_cert_reqs=none") == "rediss://h?ssl_cert_reqs=none"
+    assert tls_options("redis://h") is None
+    assert tls_options("rediss://h?ssl_ca_certs=/ca.pem") == {
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+        "ssl_ca_certs": "/ca.pem",
+    }
+
+
+@pytest.mark.parametrize("url", ["redis://h", "rediss://:pw@h:1/2", "unix:///r.sock", "amqp://a:b@h//", "amqps://h"])
+def test_known_addresses_are_accepted(url: str) -> None:
+    check_url(url, BROKER_SCHEMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("redis://:hush@h:1/0", "redis://:***@h:1/0"),
+        ("connect to rediss://me:hu@sh@h failed", "connect to rediss://me:***@h failed"),
+        ("unix://:hu/sh@/r.sock?db=0", "unix://:***@/r.sock?db=0"),
+        ("unix:///r.sock?db=0&password=hush", "unix:///r.sock?db=0&password=***"),
+        ("http://host:8080/path", "http://host:8080/path"),
+        ("nothing to hide", "nothing to hide"),
+    ],
+)
+def test_redact_takes_passwords_out_of_any_text(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+def test_redact_takes_out_known_secrets_wherever_they_stand() -> None:
+    assert redact("AUTH hush, hush", ["hush", ""]) == "AUTH ***, ***"
