@@ -1,0 +1,159 @@
+"""Runs commands, each in a session of its own: a time limit, a stop, little memory, nothing left behind."""
+
+import itertools
+import os
+import resource
+import signal
+import sys
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from moie_worker.adapters.output import Capture
+from moie_worker.adapters.shell_children import Children
+from moie_worker.adapters.shell_spawn import CannotStartError, Child, base_environment, prepare
+from moie_worker.adapters.shell_verdict import Verdict, ended_early, judge
+from moie_worker.adapters.shell_watch import Limits, Watch
+from moie_worker.plan.states import Outcome
+from moie_worker.ports import Command, Evidence, Stop
+
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in a unit of ru_maxrss
+
+
+class ShellRunner:
+    """The runner of a process: safe for threads, and a fork of the process begins anew.
+
+    `environ` is the worker's environment, of which a command gets a harmless part and what it names. `head` and
+    `tail` are the bytes of output that are kept.
+    """
+
+    def __init__(self, environ: Mapping[str, str], head: int = 4096, tail: int = 4096) -> None:
+        self._environ = environ
+        self._base = base_environment(environ)
+        self._head = head
+        self._tail = tail
+        self._unnamed = itertools.count(1)
+        self._oom_kills = oom_kills()
+        self._children = Children()
+        runner = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _begin_anew(runner))
+
+    def run(self, command: Command, stop: Stop | None = None) -> Evidence:
+        """Run to its end, its time limit or a stop; never raises for what the command does.
+
+        `max_rss_bytes` is 0 where the kernel cannot tell it from the memory of this process, which it starts from.
+        """
+        token = command.token or f"unnamed-{os.getpid()}-{next(self._unnamed)}"  # strays are known by it
+        if stop is not None and stop.reason is not None:
+            return Evidence(Outcome.CANCELLED, f"cancelled before it began: {stop.reason}")
+        if self._children.lapsed(token):
+            return Evidence(Outcome.LOST, "its lease ran out before it began")
+        try:
+            start = prepare(command, self._base, self._environ, token)
+            child = self._children.start(start, token)
+        except CannotStartError as error:
+            return Evidence(Outcome.BROKEN, str(error))
+        try:
+            return self._follow(child, command, token, stop)
+        finally:
+            child.close()
+            self._children.ended(child, token)
+
+    def renewed(self, tokens: Sequence[str], lease: timedelta, sent_at: float) -> None:
+        """The leases of these attempts hold for `lease` from the monotonic time `sent_at`.
+
+        With `timedelta.max` the guard ends what they run when this process ends, and not before.
+        """
+        self._children.renew(tokens, lease, sent_at)
+
+    def forget(self, tokens: Sequence[str]) -> None:
+        """These attempts are over: end what they left behind, drop them from the guard."""
+        self._children.forget(tokens)
+
+    def close(self) -> None:
+        """End the guard, and with it whatever still runs under a lease."""
+        self._children.close()
+
+    def begin_anew(self) -> None:
+        """Called in a fork: what runs belongs to the parent."""
+        self._children.abandon()
+        self._children = Children()
+
+    def _follow(self, child: Child, command: Command, token: str, stop: Stop | None) -> Evidence:
+        capture = Capture(self._head, self._tail)
+        watch = Watch(child, capture, Limits(command.timeout, command.grace), stop)
+        status, usage = None, None
+        if watch.follow():
+            child.signal_group(signal.SIGKILL)  # the rest of the group, before its number is given back
+            watch.drain()
+            status, usage = _collect(child.pid)
+        reason = stop.reason if stop is not None else None
+        verdict = self._verdict(watch.cause, command.timeout, reason, status, token)
+        return _evidence(verdict, capture, time.monotonic() - child.began, usage)
+
+    def _verdict(
+        self, cause: Outcome | None, timeout: timedelta, reason: str | None, status: int | None, token: str
+    ) -> Verdict:
+        if cause is not None:
+            return ended_early(cause, timeout, reason, status)
+        if status is None:
+            return Verdict(Outcome.BROKEN, "its exit code is lost: another part of this process collected it")
+        if status == 0:
+            return judge(status)
+        return judge(status, lapsed=self._children.lapsed(token), out_of_memory=self._out_of_memory(status))
+
+    def _out_of_memory(self, status: int) -> bool:
+        """Whether the kernel ended processes for want of memory since the last time it was asked."""
+        if os.waitstatus_to_exitcode(status) not in (-signal.SIGKILL, 128 + signal.SIGKILL):
+            return False
+        before, self._oom_kills = self._oom_kills, oom_kills()
+        return self._oom_kills > before
+
+
+def _begin_anew(runner: "weakref.ref[ShellRunner]") -> None:
+    if (alive := runner()) is not None:
+        alive.begin_anew()
+
+
+def _collect(pid: int) -> tuple[int | None, resource.struct_rusage | None]:
+    try:
+        _, status, usage = os.wait4(pid, 0)
+    except ChildProcessError:
+        return None, None
+    return status, usage
+
+
+def _evidence(verdict: Verdict, capture: Capture, duration_s: float, usage: resource.struct_rusage | None) -> Evidence:
+    head, tail = capture.texts() if capture.size else ("", "")
+    return Evidence(
+        outcome=verdict.outcome,
+        message=verdict.message,
+        exit_code=verdict.exit_code,
+        signal=verdict.signal,
+        head=head,
+        tail=tail,
+        output_bytes=capture.size,
+        sha256=capture.sha256(),
+        duration_s=duration_s,
+        cpu_s=usage.ru_utime + usage.ru_stime if usage else 0.0,
+        max_rss_bytes=_peak(usage) if usage else 0,
+    )
+
+
+def _peak(usage: resource.struct_rusage) -> int:
+    """Peak memory. Until exec a child shares our memory and is charged with it: below that nothing is known."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return usage.ru_maxrss * _RSS_UNIT if usage.ru_maxrss > own else 0
+
+
+def oom_kills(vmstat: Path = Path("/proc/vmstat")) -> int:
+    """How often the kernel ended a process for want of memory since boot; 0 where it does not say."""
+    try:
+        for line in vmstat.read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    except OSError:
+        pass
+    return 0

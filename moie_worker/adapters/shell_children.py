@@ -1,0 +1,161 @@
+"""The commands of this process and their leases: who runs, what the guard knows, what was left behind."""
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from moie_worker.adapters.shell_guard import Guard
+from moie_worker.adapters.shell_spawn import Child, Start, spawn
+from moie_worker.adapters.shell_strays import become_foster_parent, end, strays
+
+_SWEEP_S = 0.1  # between sweeps that nobody waits for
+_PATIENCE_S = 1.0  # how long a sweep goes on killing what starts again
+_FORGOTTEN_S = 3600.0  # after the end of its lease an attempt that nobody forgot is dropped
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The lease of one attempt."""
+
+    end: float  # monotonic seconds
+    since: int  # when it was first heard of, in ticks after boot
+
+
+class Children:
+    """The children of one process; a fork makes its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._guard = Guard()
+        self._running: dict[int, tuple[str, int]] = {}  # process id -> token, start in ticks after boot
+        self._leases: dict[str, Lease] = {}
+        self._next_sweep = 0.0
+        become_foster_parent()
+
+    def start(self, start: Start, token: str) -> Child:
+        """Start a command of an attempt, or CannotStartError."""
+        with self._lock:  # a sweep must not see a child that is not written down
+            ticks = _ticks()
+            child = spawn(start)
+            self._running[child.pid] = (token, ticks)
+            if token in self._leases:
+                self._guard.tell(_start_line(child.pid, token, ticks), self._everything)
+        return child
+
+    def ended(self, child: Child, token: str) -> None:
+        """A command is over and collected. What it left behind ends with its attempt; now, if it has no lease."""
+        with self._lock:
+            del self._running[child.pid]
+            leased = token in self._leases
+            if leased:
+                self._guard.tell(f"end {child.pid}\n", self._everything)
+        if leased:
+            self.sweep_sometimes()
+        else:
+            self.sweep()
+
+    def renew(self, tokens: Sequence[str], lease: timedelta, sent_at: float) -> None:
+        """Note leases and tell the guard. ValueError for a token that its lines cannot carry."""
+        for token in tokens:
+            if not token or token.split() != [token]:
+                raise ValueError(f"not a token: {token!r}: it must be one word without blanks")
+        until = sent_at + lease.total_seconds()
+        with self._lock:
+            ticks = _ticks()
+            for token in tokens:
+                known = self._leases.get(token, Lease(until, ticks))
+                self._leases[token] = Lease(max(until, known.end), known.since)
+            if tokens:
+                self._guard.tell(_lease_line(until, tokens), self._everything)
+        self.sweep_sometimes()
+
+    def forget(self, tokens: Sequence[str]) -> None:
+        """Attempts are over: end what they left behind."""
+        old = time.monotonic() - _FORGOTTEN_S
+        with self._lock:
+            known = [token for token in tokens if self._leases.pop(token, None) is not None]
+            lapsed = [token for token, lease in self._leases.items() if lease.end < old]
+            for token in lapsed:
+                del self._leases[token]
+            if known or lapsed:
+                self._guard.tell(f"forget {' '.join(known + lapsed)}\n", self._everything)
+        self.sweep()
+
+    def lapsed(self, token: str) -> bool:
+        """Whether the lease of an attempt is over. One without a lease never is."""
+        lease = self._leases.get(token)
+        return lease is not None and lease.end <= time.monotonic()
+
+    def sweep_sometimes(self) -> None:
+        """One look for strays, unless there was one a moment ago."""
+        now = time.monotonic()
+        if now >= self._next_sweep:
+            self._next_sweep = now + _SWEEP_S
+            self._end_strays()
+
+    def sweep(self) -> None:
+        """End everything that commands left behind, and what that leaves behind.
+
+        Clean twice, because the kernel may leave a child out of its list while another one ends.
+        """
+        until = time.monotonic() + _PATIENCE_S
+        clean = 0
+        while clean < 2 and time.monotonic() < until:
+            if self._end_strays():
+                clean = 0
+                time.sleep(0.001)
+            else:
+                clean += 1
+
+    def close(self) -> None:
+        """End the guard."""
+        with self._lock:
+            self._guard.close()
+
+    def abandon(self) -> None:
+        """This process is a fork: the children and the guard are its parent's."""
+        self._guard.abandon()
+
+    def _end_strays(self) -> bool:
+        """Kill and collect; False when there was nothing."""
+        with self._lock:
+            found = strays(self._is_ours, set(self._running), self._is_live, self._oldest)
+            for pid in found:
+                end(pid)
+        return bool(found)
+
+    def _is_ours(self, pid: int) -> bool:
+        return pid in self._running or pid == self._guard.pid
+
+    def _is_live(self, token: str) -> bool:
+        return token in self._leases or any(token == running for running, _ in self._running.values())
+
+    def _oldest(self) -> int:
+        """When the oldest live attempt began, in ticks after boot; now, if there is none."""
+        began = [ticks for _, ticks in self._running.values()] + [lease.since for lease in self._leases.values()]
+        return min(began, default=_ticks() + 1)
+
+    def _everything(self) -> str:
+        """What a new guard must know."""
+        leases = "".join(_lease_line(lease.end, [token]) for token, lease in self._leases.items())
+        running = self._running.items()
+        return leases + "".join(
+            _start_line(pid, token, ticks) for pid, (token, ticks) in running if token in self._leases
+        )
+
+
+def _lease_line(until: float, tokens: Sequence[str]) -> str:
+    return f"lease {until!r} {' '.join(tokens)}\n"
+
+
+def _start_line(pid: int, token: str, ticks: int) -> str:
+    return f"start {token} {pid} {ticks}\n"
+
+
+def _ticks() -> int:
+    """Now, as the kernel counts the start of processes."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS) if hasattr(time, "CLOCK_BOOTTIME") else 0

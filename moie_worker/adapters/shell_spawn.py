@@ -1,0 +1,176 @@
+"""Starts a command: its own session and group, nothing on standard input, one pipe for all it prints."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import signal
+import stat
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from moie_worker.ports import Command
+
+_SHELL = "/bin/sh"
+_INHERITED = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "LOGNAME", "SHELL"})
+_DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+# A worker ignores some signals, and an ignored signal stays ignored across exec.
+_ALL_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+# posix_spawn cannot change the directory; a shell that replaces itself can. 126 is read as "could not run".
+_ENTER_THEN_SHELL = 'cd -- "$0" || exit 126; exec /bin/sh -c -- "$1"'
+_ENTER_THEN_EXEC = 'cd -- "$0" || exit 126; exec "$@"'
+
+
+class CannotStartError(Exception):
+    """The command could not be started; the message is one line for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """All that is needed to start a command."""
+
+    path: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A running command. Its process id is its group and its session, too."""
+
+    pid: int
+    pipe: int  # what it prints, non-blocking
+    pidfd: int  # readable when it ended; -1 where the platform has no such thing
+    began: float  # monotonic seconds
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """Signal the whole group. Safe while the child is not reaped: until then the number belongs to it."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # all gone, or all of another user
+            os.killpg(self.pid, number)
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        os.close(self.pipe)
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+
+
+def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What every command may know of the worker's environment: where and who it is, no secrets."""
+    base = {name: value for name, value in environ.items() if name in _INHERITED or name.startswith("LC_")}
+    base.setdefault("PATH", _DEFAULT_PATH)
+    return base
+
+
+def prepare(command: Command, base: Mapping[str, str], environ: Mapping[str, str], token: str) -> Start:
+    """What to start, or CannotStartError. Variables of `environ` reach the command only by name."""
+    env = dict(base)
+    env.update((name, environ[name]) for name in command.pass_env if name in environ)
+    env.update(command.env)
+    env["MOIE_TOKEN"] = token
+    env["MOIE_SLOT"] = command.slot
+    if not command.cmd or (isinstance(command.cmd, str) and not command.cmd.strip()):
+        raise CannotStartError("the command is empty")
+    if command.cwd is not None:
+        return Start(_SHELL, _enter(_directory(command.cwd), command.cmd), env)
+    if isinstance(command.cmd, str):
+        return Start(_SHELL, ["sh", "-c", "--", command.cmd], env)
+    return Start(_found(command.cmd[0], env["PATH"]), command.cmd, env)
+
+
+def _enter(directory: str, cmd: str | Sequence[str]) -> list[str]:
+    if isinstance(cmd, str):
+        return ["sh", "-c", _ENTER_THEN_SHELL, directory, cmd]
+    return ["sh", "-c", _ENTER_THEN_EXEC, directory, *cmd]
+
+
+def _directory(cwd: str) -> str:
+    path = os.path.abspath(cwd)  # noqa: PTH100 -- absolute, so that neither CDPATH nor "cd -" can lead elsewhere
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116
+    except (OSError, ValueError) as error:
+        raise CannotStartError(f"cannot enter the directory {_shown(cwd)}: {_reason(error)}") from error
+    if not stat.S_ISDIR(mode):
+        raise CannotStartError(f"cannot enter the directory {_shown(cwd)}: it is not a directory")
+    return path
+
+
+def _found(name: str, path: str) -> str:
+    """The file that a name means, as a shell would find it."""
+    there = None
+    for candidate in [name] if "/" in name else _candidates(name, path):
+        if os.path.isfile(candidate):  # noqa: PTH113 -- a name with a NUL byte is simply not there
+            if os.access(candidate, os.X_OK):
+                return candidate
+            there = candidate
+    if there is not None:
+        raise CannotStartError(f"not executable: {_shown(there)}")
+    raise CannotStartError(f"no such file: {_shown(name)}")
+
+
+def _candidates(name: str, path: str) -> Iterator[str]:
+    return (f"{directory or '.'}/{name}" for directory in path.split(":")) if name else iter(())
+
+
+def spawn(start: Start) -> Child:
+    """Start it, or CannotStartError. Costs about what posix_spawn costs."""
+    try:
+        read, write = _pipe()
+    except OSError as error:
+        raise CannotStartError(f"cannot make a pipe: {_reason(error)}") from error
+    try:
+        began = time.monotonic()
+        pid = os.posix_spawn(
+            start.path,
+            list(start.argv),
+            start.env,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, write, 1),
+                (os.POSIX_SPAWN_DUP2, write, 2),
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=_ALL_SIGNALS,
+        )
+    except (OSError, ValueError, TypeError) as error:
+        os.close(read)
+        raise CannotStartError(f"cannot start {_shown(start.path)}: {_reason(error)}") from error
+    finally:
+        os.close(write)
+    return Child(pid, read, _pidfd(pid), began)
+
+
+def _pipe() -> tuple[int, int]:
+    """Both ends close on exec; neither is in the way of the child's standard descriptors."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    if write > 2:
+        return read, write
+    moved = fcntl.fcntl(write, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(write)
+    return read, moved
+
+
+def _pidfd(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return -1  # not Linux, or a sandbox that does not know the call
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        if error.errno == errno.E2BIG:
+            return "its arguments and environment are too long; put the text into a file"
+        if error.errno == errno.ENOEXEC:
+            return "not a program, and without a #! line"
+        return os.strerror(error.errno or 0).lower()
+    return str(error)
+
+
+def _shown(text: str) -> str:
+    """A name fit for one line of a message."""
+    short = text if len(text) <= 200 else text[:200] + "…"
+    return short if short.isprintable() else ascii(short)

@@ -1,0 +1,47 @@
+"""A request to end a running command early."""
+
+import os
+import threading
+from types import TracebackType
+from typing import Self
+
+
+class StopFlag:
+    """May be set from any thread; whoever waits polls its descriptor. Close it, or use it as a context manager."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        self._lock = threading.Lock()
+        self._reason: str | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why, or None while nobody asked."""
+        return self._reason
+
+    def set(self, reason: str) -> None:
+        """Ask. The first reason is kept; harmless after `close`."""
+        with self._lock:
+            if self._reason is None:
+                self._reason = reason
+                if self._write >= 0:
+                    os.write(self._write, b"s")
+
+    def fileno(self) -> int:
+        """Readable once `set` was called; -1 after `close`, which poll passes over."""
+        return self._read
+
+    def close(self) -> None:
+        """Give the descriptors back. May be repeated; must not be called while a command still polls them."""
+        with self._lock:
+            ends = (self._read, self._write)
+            self._read = self._write = -1
+        for end in ends:
+            if end >= 0:
+                os.close(end)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
