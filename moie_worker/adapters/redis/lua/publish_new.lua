@@ -1,0 +1,30 @@
+-- Remembers items of a topic and appends the new ones to its stream, in one step.
+-- An item is new when its key was never seen or its version is higher than the one seen.
+-- KEYS seen stream
+-- ARGV keep items (repeated; each the JSON of [key, version, [name, value, ...]])
+-- RETURNS for each new item, in order: its position from 1, then the version seen before ('' for none)
+local keep = tonumber(ARGV[1])
+
+local before = {} -- by key, as the items of this very call leave it
+local fresh = {}
+for position = 1, #ARGV - 1 do
+  local item = cjson.decode(ARGV[position + 1])
+  local key, version = item[1], item[2]
+  if before[key] == nil then
+    before[key] = redis.call('HGET', KEYS[1], key)
+  end
+  if not before[key] or version > tonumber(before[key]) then
+    fresh[#fresh + 1] = { position, key, string.format('%.0f', version), before[key] or '', item[3] }
+    before[key] = string.format('%.0f', version)
+  end
+end
+
+local answer = {}
+for _, item in ipairs(fresh) do
+  local position, key, version, seen, fields = unpack(item)
+  redis.call('HSET', KEYS[1], key, version)
+  redis.call('XADD', KEYS[2], 'MAXLEN', keep, '*', 'key', key, 'version', version, 'before', seen, unpack(fields))
+  answer[#answer + 1] = position
+  answer[#answer + 1] = seen
+end
+return answer
