@@ -1,0 +1,1 @@
+"""Measurements of this machine: `make bench`. Figures to look at, not tests with limits."""
