@@ -22,16 +22,21 @@ class Definition:
     """A job as the store sees it. `job` is the document's job, read only by whoever runs it."""
 
     id: str
+    position: int  # in the document
     phase: int
     cyclic: bool
     queue: str
-    needs: tuple[str, ...]  # ids of jobs that must be completed first, the one before it in a sequential phase among them
+    needs: tuple[
+        str, ...
+    ]  # ids of jobs that must be completed first, the one before it in a sequential phase among them
     priority: int
     digest: str  # of what is verified: command, action, time limit, environment
     timing: str  # of the schedule; empty for a job that is not cyclic
     imported: bool  # the document says completed
     idle: bool  # a cyclic job that has nothing to run
     at_load: bool  # a cyclic job that does not wait for its phase
+    limit_ms: int  # an attempt may not be renewed for longer than this
+    period_ms: int  # the usual distance of two slots of a cyclic job, else 0
     job: Mapping[str, Any]
 
     def to_json(self) -> str:

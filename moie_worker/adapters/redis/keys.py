@@ -9,9 +9,10 @@ PLAN_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 # Keys that never expire and are not a leak: all else must have a time to live.
 PERMANENT = re.compile(
-    r"moie:(?:plans|beats|workers|bell|entries|alerts|"
-    r"\{[^}]+\}:(?:plan|meta|phases|phases:open|approvals|counts|state|evidence|timed|leases|wake|journal|dead|"
-    r"defs:\d+|load|ready:.+|waiting:.+|sent:.+|hints:.+|parked:.+|woken:\d+|cyc:.+|runs:.+|dead:.+|att:.+|note:.+))"
+    r"moie:(?:plans|workers|beats|bell|entries|alerts|"
+    r"\{[^}]+\}:(?:plan|phases|phases:order|phases:open|approvals|counts|state|evidence|cyclics|defs:\d+|load|"
+    r"timed|ready:.+|waiting:.+|sent:.+|hints:.+|parked:.+|woken:\d+|wake|leases|attempts|"
+    r"cyc:.+|runs:.+|dead|dead:.+|journal|note:.+))"
 )
 
 
@@ -23,9 +24,7 @@ class Keys:
 
     def __post_init__(self) -> None:
         if not PLAN_NAME.fullmatch(self.plan):
-            raise InputError(
-                f"plan name {self.plan!r}: use 1 to 64 letters, digits, dots, dashes or underscores"
-            )
+            raise InputError(f"plan name {self.plan!r}: use 1 to 64 letters, digits, dots, dashes or underscores")
 
     def __call__(self, *parts: str) -> str:
         return f"moie:{{{self.plan}}}:" + ":".join(parts)

@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any
 
 from redis import Redis
 from redis.commands.core import Script
+
+from moie_worker.plan import flow, limits
 
 HEADER = re.compile(r"^-- (KEYS|ARGV|USES)[ \t]*(.*)$", re.MULTILINE)
 
@@ -28,12 +30,20 @@ class Source:
 
 
 @cache
-def source(name: str) -> Source:
-    """Read `lua/{name}.lua` and the files that it uses."""
+def source(name: str, replaced: tuple[tuple[str, str], ...] = ()) -> Source:
+    """Read `lua/{name}.lua` and the files that it uses, some of them perhaps replaced by another text."""
     text = _read(name)
     header = {kind: tuple(re.sub(r"\(.*?\)", "", names).split()) for kind, names in HEADER.findall(text)}
-    parts = [_read(f"lib_{used}") for used in header.get("USES", ())]
-    return Source("\n".join([*parts, text]), header.get("KEYS", ()), header.get("ARGV", ()))
+    others = dict(replaced)
+    parts = [others.get(used) or _read(f"lib_{used}") for used in header.get("USES", ())]
+    return Source("\n".join([_limits(), *parts, text]), header.get("KEYS", ()), header.get("ARGV", ()))
+
+
+def _limits() -> str:
+    """The numbers of the protocol, as a table that every script can read."""
+    names = {name: value for name, value in vars(limits).items() if name.isupper()}
+    rows = ", ".join(f"{name} = {value}" for name, value in sorted(names.items()))
+    return f"local LIMITS = {{{rows}, SOVEREIGN = {flow.SOVEREIGN}}}"
 
 
 def _read(name: str) -> str:
@@ -41,22 +51,23 @@ def _read(name: str) -> str:
 
 
 class Scripts:
-    """The operations of one Redis, sent by digest."""
+    """The operations of one Redis, sent by digest. `replaced` exchanges libraries: a test brings a time of its own."""
 
-    def __init__(self, client: "Redis") -> None:
+    def __init__(self, client: "Redis", replaced: Mapping[str, str] | None = None) -> None:
         self._client = client
+        self._replaced = tuple((replaced or {}).items())
         self._loaded: dict[str, Script] = {}
 
     def run(self, name: str, keys: Sequence[str] = (), args: Mapping[str, Any] | Sequence[Any] = ()) -> Any:
         """Run one operation; `args` by name, or in order for the last one to be repeated."""
-        wanted = source(name)
+        wanted = source(name, self._replaced)
         if len(keys) != len(wanted.keys):
             raise TypeError(f"{name}.lua takes keys {wanted.keys}, got {len(keys)}")
         return self._script(name)(keys=list(keys), args=_ordered(name, wanted.args, args))
 
     def _script(self, name: str) -> Script:
         if name not in self._loaded:
-            self._loaded[name] = cast(Script, self._client.register_script(source(name).text))
+            self._loaded[name] = self._client.register_script(source(name, self._replaced).text)
         return self._loaded[name]
 
 

@@ -1,0 +1,246 @@
+"""The state of one plan and the few moves that change it."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from moie_worker.plan.definition import Definition, PhaseDefinition
+from moie_worker.plan.flow import SOVEREIGN, Approval, Flags, JournalEntry, Stopped
+from moie_worker.plan.letters import Measured, Run, RunHistory
+from moie_worker.plan.limits import BATCH, PRIORITY_MS, RUNS_KEPT
+from moie_worker.plan.needs import frontier, unmet
+from moie_worker.plan.states import Place
+from moie_worker.plan.times import Ms, moment
+
+
+@dataclass(slots=True)
+class JobState:
+    """What changes of a job. `score` is its due time where its place has one."""
+
+    definition: Definition
+    revision: int
+    place: Place
+    attempts: int = 0
+    losses: int = 0
+    solo: bool = False
+    offers: int = 0
+    duration_ms: int = 0
+    first_at: Ms = 0
+    score: float = 0
+    slot: Ms = 0
+    token: str = ""
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+    def start_anew(self) -> None:
+        """Forget what was tried."""
+        self.attempts = self.losses = 0
+        self.first_at = 0
+        self.solo = False
+
+
+@dataclass(slots=True)
+class Lease:
+    """A running attempt."""
+
+    job: str
+    revision: int
+    nonce: str
+    alone: bool
+    slot: Ms
+    begun_at: Ms
+    expires: Ms
+    ends: Ms  # renewals after this are refused
+    stopped: Stopped | None = None
+    armed: bool = False  # the next slot of an overlapping job was armed while this one runs
+
+
+@dataclass(slots=True)
+class Letter:
+    """The dead letter of a job."""
+
+    reason: str
+    attempts: int
+    first_at: Ms
+    last_at: Ms
+    deaths: int = 1
+    replayed_at: Ms | None = None
+
+
+class ManualTime:
+    """The time of a twin: it moves only when told."""
+
+    def __init__(self, now: Ms = 1_800_000_000_000) -> None:
+        self.now = now
+
+    def advance(self, ms: int) -> None:
+        """Let time pass."""
+        self.now += ms
+
+
+class Core:
+    """Data and primitives; the steps of the protocol are built of these."""
+
+    def __init__(self, plan: str, time: ManualTime) -> None:
+        self.time = time
+        self.flags = Flags(name=plan)
+        self.meta: dict[str, Any] = {}
+        self.phases: dict[int, PhaseDefinition] = {}
+        self.approvals: dict[int, Approval] = {}
+        self.jobs: dict[str, JobState] = {}
+        self.parked: dict[str, list[str]] = {}
+        self.woken: list[list[str]] = []
+        self.leases: dict[str, Lease] = {}
+        self.hints: dict[str, dict[str, Ms]] = {}
+        self.estimates: dict[str, float] = {}
+        self.turns = 0
+        self.gap_at: Ms = 0
+        self.letters: dict[str, Letter] = {}
+        self.histories: dict[str, RunHistory] = {}
+        self.journal: list[JournalEntry] = []
+
+    @property
+    def now(self) -> Ms:
+        return self.time.now
+
+    def set(self, **changes: Any) -> None:
+        self.flags = replace(self.flags, **changes)
+
+    def log(self, event: str, job: str = "", who: str = "", why: str = "", **data: Any) -> None:
+        """Write a line into the journal."""
+        number = f"{self.now}-{len(self.journal)}"
+        self.journal.append(JournalEntry(number, self.now, event, job, who, why, data))
+
+    # -- what is known about phases ---------------------------------------------------------------
+
+    def awaits(self, phase: int) -> bool:
+        """Whether a phase asks for an approval that it does not have for its present jobs."""
+        definition = self.phases.get(phase)
+        if definition is None or not definition.approval:
+            return False
+        answer = self.approvals.get(phase)
+        return answer is None or not answer.approved or answer.digest != definition.digest
+
+    def open_phases(self) -> frozenset[int]:
+        """Phases with an unfinished job that is not cyclic, or without the approval they ask for."""
+        unfinished = Counter(
+            state.definition.phase
+            for state in self.jobs.values()
+            if not state.definition.cyclic and state.place != Place.COMPLETED
+        )
+        return frozenset(p for p in self.phases if unfinished[p] or self.awaits(p))
+
+    def advance_frontier(self) -> None:
+        """Compute the frontier again; record what was reached, wake what waited for it."""
+        if self.flags.loading:
+            return
+        old, new = self.flags.frontier, frontier(self.open_phases())
+        if new == old:
+            return
+        self.set(frontier=new)
+        for phase in sorted(p for p in self.phases if old < p <= new):
+            self.wake(f"phase:{phase}")
+            if phase > self.flags.reached:
+                self.set(reached=phase)
+                self.log("phase.reached", phase=phase)
+        if new == SOVEREIGN:
+            self.set(sovereign_at=self.now)
+            self.log("plan.sovereign")
+
+    # -- moves ------------------------------------------------------------------------------------
+
+    def unmet(self, state: JobState) -> str | None:
+        """What a job still waits for."""
+        return unmet(
+            state.definition,
+            front=self.flags.frontier,
+            reached=self.flags.reached,
+            awaits=self.awaits,
+            completed=self.is_completed,
+        )
+
+    def is_completed(self, job: str) -> bool:
+        state = self.jobs.get(job)
+        return state is not None and state.place == Place.COMPLETED
+
+    def move(self, job: str, place: Place, score: float = 0) -> None:
+        """Put a job into a place; the only writer of places."""
+        state = self.jobs[job]
+        was = state.place
+        state.place, state.score = place, score
+        if place != Place.RUNNING:
+            state.token = ""
+        if place == Place.COMPLETED and was != Place.COMPLETED:
+            self.wake(f"job:{job}")
+
+    def park(self, job: str, what: str) -> None:
+        self.move(job, Place.PARKED)
+        self.parked.setdefault(what, []).append(job)
+
+    def wake(self, what: str) -> None:
+        """Let everything that waits for something be looked at again."""
+        if jobs := self.parked.pop(what, None):
+            self.woken.append(jobs)
+
+    def route(self, job: str) -> None:
+        """Send a job to where it belongs now: parked, timed or ready."""
+        state = self.jobs[job]
+        if what := self.unmet(state):
+            self.park(job, what)
+        elif state.slot > self.now:
+            self.move(job, Place.TIMED, state.slot)
+        else:
+            self.ready(job, self.now)
+
+    def ready(self, job: str, due: Ms) -> None:
+        """Due now; priority is a head start, so nothing starves."""
+        self.move(job, Place.READY, due - self.jobs[job].definition.priority * PRIORITY_MS)
+
+    def drain(self) -> bool:
+        """Route at most one batch of what was woken; True when there is more."""
+        for _ in range(BATCH):
+            if not self.woken:
+                return False
+            job = self.woken[0].pop(0)
+            if not self.woken[0]:
+                self.woken.pop(0)
+            state = self.jobs.get(job)
+            if state is not None and state.place == Place.PARKED:
+                self.route(job)
+        return bool(self.woken)
+
+    # -- endings ----------------------------------------------------------------------------------
+
+    def bury(self, job: str, reason: str) -> None:
+        """Leave a dead letter, or add to the one that is there."""
+        attempts = self.jobs[job].attempts
+        old = self.letters.get(job)
+        if old is None:
+            self.letters[job] = Letter(reason, attempts, self.now, self.now)
+        else:
+            self.letters[job] = Letter(reason, old.attempts + attempts, old.first_at, self.now, deaths=old.deaths + 1)
+        self.log("job.dead", job, why=reason)
+
+    def record_run(self, job: str, measured: Measured) -> None:
+        """Add a run to the log and to the counters."""
+        old = self.histories.get(job, RunHistory(job, 0, 0, 0, ()))
+        recent = [Run(moment(self.now), measured), *old.recent][:RUNS_KEPT]
+        failed = sum(bool(run.measured.error) for run in recent)
+        self.histories[job] = RunHistory(job, old.runs + 1, old.failures + bool(measured.error), failed, recent)
+
+    def stop_attempts(self, job: str, why: Stopped) -> None:
+        """Want every running attempt at a job gone."""
+        for lease in self.leases.values():
+            if lease.job == job:
+                lease.stopped = why
+
+    def forget(self, job: str) -> None:
+        """Drop a job that the plan no longer has."""
+        for table in (self.jobs, self.letters, self.histories):
+            table.pop(job, None)
+
+    def of(self, places: Iterable[Place]) -> list[str]:
+        """Jobs in some places, ordered as Redis orders a sorted set."""
+        wanted = frozenset(places)
+        found = [(state.score, job) for job, state in self.jobs.items() if state.place in wanted]
+        return [job for _, job in sorted(found)]

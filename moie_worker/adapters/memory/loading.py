@@ -1,0 +1,100 @@
+"""Loading a plan under a name: what is the same keeps its state, what changed is verified again, what is gone goes."""
+
+from moie_worker.adapters.memory.core import Core, JobState
+from moie_worker.errors import RefusedError
+from moie_worker.plan.definition import Compiled, Definition
+from moie_worker.plan.flow import Stopped
+from moie_worker.plan.limits import BATCH
+from moie_worker.plan.states import Place
+
+
+class Loading(Core):
+    """Stage, commit, apply. A crash between two of them leaves the old plan or is continued by any beat."""
+
+    _staged: Compiled | None = None
+    _todo: list[str]
+    _fresh: dict[str, Definition]
+
+    def load(self, plan: Compiled, base: int, who: str, why: str) -> int:
+        """Stage and commit a plan made against revision `base`; returns the new revision. `apply` does the rest."""
+        if base != self.flags.revision or self.flags.loading:
+            raise RefusedError("the plan was changed by somebody else meanwhile: look at it and load again")
+        self._fresh = {job.id: job for job in plan.jobs}
+        self._todo = [*self._fresh, *sorted(job for job in self.jobs if job not in self._fresh)]
+        self._staged = plan
+        self.set(revision=base + 1, loading=True, cancelled=False)
+        self.log("plan.loaded", who=who, why=why, revision=base + 1)
+        return self.flags.revision
+
+    def apply(self) -> int | None:
+        """Bring the next batch of jobs to the new revision; returns how many are left, None when nothing loads."""
+        if self._staged is None:
+            return None
+        batch, self._todo = self._todo[:BATCH], self._todo[BATCH:]
+        for job in batch:
+            self._apply_one(job)
+        if not self._todo:
+            self._finish(self._staged)
+        return len(self._todo)
+
+    def _finish(self, plan: Compiled) -> None:
+        self.meta = dict(plan.meta)
+        self.phases = {phase.id: phase for phase in plan.phases}
+        self._staged = None
+        self.set(loading=False)
+        self.advance_frontier()
+        for phase in self.phases:
+            if not self.awaits(phase):
+                self.wake(f"approval:{phase}")
+
+    def _apply_one(self, job: str) -> None:
+        new, state = self._fresh.get(job), self.jobs.get(job)
+        if new is None:
+            self._remove(job)
+        elif state is None:
+            self._add(new)
+        else:
+            self._replace(state, new)
+
+    def _add(self, new: Definition) -> None:
+        self.jobs[new.id] = JobState(new, self.flags.revision, Place.PARKED)
+        if new.imported:
+            self.move(new.id, Place.COMPLETED)
+        else:
+            self.route(new.id)
+
+    def _remove(self, job: str) -> None:
+        self.wake(f"job:{job}")
+        if any(lease.job == job for lease in self.leases.values()):
+            self.stop_attempts(job, Stopped.REMOVED)
+            return
+        self.log("job.removed", job)
+        self.forget(job)
+
+    def _replace(self, state: JobState, new: Definition) -> None:
+        old, state.definition = state.definition, new
+        if (old.digest, old.phase, old.cyclic) != (new.digest, new.phase, new.cyclic):
+            self._verify_again(state)
+            return
+        for lease in self.leases.values():
+            if lease.job == new.id and lease.stopped == Stopped.REMOVED:
+                lease.stopped = None
+        if old.timing != new.timing:
+            state.slot = 0
+        if state.place in {Place.PARKED, Place.READY, Place.SENT} or (
+            state.place == Place.TIMED and old.timing != new.timing
+        ):
+            if old != new:
+                self.route(new.id)
+
+    def _verify_again(self, state: JobState) -> None:
+        """A changed job starts anew; what still runs of it will settle as superseded."""
+        job = state.definition.id
+        state.revision = self.flags.revision
+        state.start_anew()
+        state.slot = 0
+        if self.letters.pop(job, None):
+            self.log("dead.superseded", job)
+        self.stop_attempts(job, Stopped.SUPERSEDED)
+        if state.place != Place.RUNNING:
+            self.route(job)

@@ -1,0 +1,69 @@
+"""What can be asked of a plan."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from moie_worker.adapters.memory.core import Core, JobState
+from moie_worker.errors import NotFoundError
+from moie_worker.plan.flow import JobView, JournalEntry, Overview
+from moie_worker.plan.letters import RunHistory
+from moie_worker.plan.states import Place
+
+
+class Reading(Core):
+    """Reads; none of them changes anything."""
+
+    def overview(self) -> Overview:
+        """Flags, phases and counts."""
+        counts = Counter((s.definition.phase, s.definition.cyclic, s.place) for s in self.jobs.values())
+        return Overview(
+            flags=self.flags,
+            now=self.now,
+            phases=tuple(self.phases[phase] for phase in sorted(self.phases)),
+            open_phases=self.open_phases(),
+            counts=dict(counts),
+            approvals=dict(self.approvals),
+            dead_letters=len(self.letters),
+            queues=tuple(sorted({state.definition.queue for state in self.jobs.values()})),
+        )
+
+    def job(self, job: str) -> JobView:
+        """One job with its state."""
+        state = self.jobs.get(job)
+        if state is None:
+            raise NotFoundError(f"no job {job!r}")
+        return self._view(state)
+
+    def in_places(self, places: Sequence[Place], limit: int) -> list[JobView]:
+        """At most so many jobs of some places that keep an order: timed, ready, waiting, sent, running."""
+        return [self._view(self.jobs[job]) for job in self.of(places)[:limit]]
+
+    def all_jobs(self) -> Iterable[JobView]:
+        """Every job, in no order; reads in pieces."""
+        return [self._view(state) for state in self.jobs.values()]
+
+    def cyclic(self) -> list[str]:
+        """Ids of the cyclic jobs."""
+        return sorted(job for job, state in self.jobs.items() if state.definition.cyclic)
+
+    def history(self, name: str) -> RunHistory:
+        """The last runs of a cyclic job and its counters."""
+        return self.histories.get(name, RunHistory(name, 0, 0, 0, ()))
+
+    def read_journal(self, limit: int) -> list[JournalEntry]:
+        """The newest entries, oldest first."""
+        return self.journal[-limit:]
+
+    def _view(self, state: JobState) -> JobView:
+        return JobView(
+            definition=state.definition,
+            place=state.place,
+            revision=state.revision,
+            attempts=state.attempts,
+            losses=state.losses,
+            first_at=state.first_at,
+            due=int(state.score) if state.place == Place.TIMED else 0,
+            slot=state.slot,
+            token=state.token,
+            evidence=state.evidence,
+        )

@@ -1,0 +1,352 @@
+"""The steps of an attempt: reserve, sent, begin, renew, arm, settle, release, rescue."""
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+
+from moie_worker.adapters.memory.core import Core, JobState, Lease
+from moie_worker.plan.flow import Answer, Attempt, Hint, Reserved, Settlement, Stopped
+from moie_worker.plan.letters import Measured
+from moie_worker.plan.limits import (
+    BATCH,
+    FEW,
+    FIRST_ESTIMATE_MS,
+    GAP_GRACE_MS,
+    HINT_JOBS,
+    HINT_MS,
+    LOSSES,
+    OFFER_CAP_MS,
+    OFFER_MS,
+    RESCUE_AFTER_MS,
+    RESERVE_MS,
+)
+from moie_worker.plan.states import Outcome, Place
+from moie_worker.plan.times import Ms, ms_of, to_ms
+
+LOST = Measured(duration_s=0, error="lost")
+
+
+class Steps(Core):
+    """What beats and workers do."""
+
+    # -- the beat's side --------------------------------------------------------------------------
+
+    def reserve(self, queue: str, window: int, name: str) -> Reserved:
+        """Offer due jobs of a queue until its window is full; `name` makes the ids of the hints unique."""
+        if self.flags.loading:
+            return Reserved((), more=False, next_due=None)
+        more = self._maintain(queue)
+        hints = self.hints.setdefault(queue, {})
+        for hint in [h for h, until in hints.items() if until < self.now]:
+            del hints[hint]
+        free = window - len(hints)
+        made: list[Hint] = []
+        if free > 0 and not (self.flags.paused or self.flags.cancelled):
+            made = self._fill(queue, free, name)
+        timed = [state.score for state in self.jobs.values() if state.place == Place.TIMED]
+        return Reserved(tuple(made), more, int(min(timed)) if timed else None)
+
+    def _maintain(self, queue: str) -> bool:
+        """Take back what was offered in vain, look at what was woken, ready what has come."""
+        vain = [
+            j for j in self.of({Place.SENT}) if self.jobs[j].definition.queue == queue and self.jobs[j].score < self.now
+        ]
+        for job in vain[:BATCH]:
+            self.ready(job, self.now)
+        more = self.drain()
+        come = [j for j in self.of({Place.TIMED}) if self.jobs[j].score <= self.now]
+        for job in come[:BATCH]:
+            self.ready(job, int(self.jobs[job].score))
+        return more or len(vain) > BATCH or len(come) > BATCH
+
+    def _fill(self, queue: str, free: int, name: str) -> list[Hint]:
+        cyclic, plain, looked = self._candidates(queue)
+        few = len(cyclic) + len(plain) + len(looked) <= FEW
+        shares = self._shares(free, bool(cyclic), bool(plain or looked))
+        hints: list[Hint] = []
+        for jobs, share in ((cyclic, shares[0]), (plain + looked, shares[1])):
+            for batch in self._batches(jobs, min(share, free - len(hints)), queue, few):
+                hints.append(Hint(f"{name}-{len(hints)}", queue, tuple(batch)))
+        for hint in hints:
+            self.hints[queue][hint.id] = self.now + RESERVE_MS
+        return hints
+
+    def _candidates(self, queue: str) -> tuple[list[str], list[str], list[str]]:
+        def mine(job: str) -> bool:
+            return self.jobs[job].definition.queue == queue
+
+        ready = [j for j in self.of({Place.READY}) if mine(j)]
+        looked = [j for j in self.of({Place.WAITING}) if mine(j) and self.jobs[j].score < self.flags.look_before]
+        return (
+            [j for j in ready if self.jobs[j].definition.cyclic],
+            [j for j in ready if not self.jobs[j].definition.cyclic],
+            looked,
+        )
+
+    def _shares(self, free: int, cyclic: bool, plain: bool) -> tuple[int, int]:
+        """Cyclic jobs go first, with at most three quarters of the window while others wait too."""
+        if not (cyclic and plain):
+            return free, free
+        if free > 1:
+            return max(1, free * 3 // 4), free
+        self.turns += 1
+        return (0, 1) if self.turns % 4 == 0 else (1, 1)
+
+    def _batches(self, jobs: list[str], share: int, queue: str, few: bool) -> list[list[str]]:
+        """Group jobs by what they are expected to take; a job that was lost in a batch travels alone."""
+        batches: list[list[str]] = []
+        room: float = 0
+        for job in jobs:
+            state = self.jobs[job]
+            if what := self.unmet(state):
+                self.park(job, what)
+                continue
+            cost = state.duration_ms or self.estimates.get(queue, FIRST_ESTIMATE_MS)
+            alone = few or state.solo
+            if not batches or alone or cost > room or len(batches[-1]) >= HINT_JOBS:
+                if len(batches) == share:
+                    break
+                batches.append([])
+                room = HINT_MS
+            batches[-1].append(job)
+            room = 0 if alone else room - cost
+            state.offers += 1
+            self.move(job, Place.SENT, self.now + RESERVE_MS)
+        return batches
+
+    def sent(self, hint: Hint) -> None:
+        """The hint was published: wait longer for somebody to begin it, and longer again each time."""
+        until = 0
+        for job in hint.jobs:
+            state = self.jobs.get(job)
+            if state is not None and state.place == Place.SENT:
+                score = self.now + min(OFFER_MS * 2 ** (state.offers - 1), OFFER_CAP_MS)
+                self.move(job, Place.SENT, score)
+                until = max(until, score)
+        if until and hint.id in self.hints.get(hint.queue, {}):
+            self.hints[hint.queue][hint.id] = until
+
+    # -- the worker's side ------------------------------------------------------------------------
+
+    def begin(self, hint: Hint, nonce: str, worker: str, lease: timedelta) -> list[Attempt]:
+        """Take what a hint names and may run now; the same nonce again gets the same answer."""
+        held = not self._may_begin()
+        begun = [
+            attempt
+            for number, job in enumerate(hint.jobs)
+            if (attempt := self._begin_one(job, number, hint, nonce, worker, lease, held))
+        ]
+        hints = self.hints.setdefault(hint.queue, {})
+        hints.pop(hint.id, None)
+        if begun:
+            hints[hint.id] = self.now + to_ms(lease)
+        return begun
+
+    def _may_begin(self) -> bool:
+        return not (self.flags.paused or self.flags.cancelled or self.flags.loading)
+
+    def _begin_one(
+        self, job: str, number: int, hint: Hint, nonce: str, worker: str, lease: timedelta, held: bool
+    ) -> Attempt | None:
+        state = self.jobs.get(job)
+        if state is None:
+            return None
+        if state.place == Place.RUNNING and self.leases[state.token].nonce == nonce:
+            return self._attempt(job, state)
+        if state.place not in {Place.SENT, Place.READY}:
+            return None
+        if held or state.definition.queue != hint.queue:
+            if state.place == Place.SENT:
+                self.ready(job, self.now)
+            return None
+        if what := self.unmet(state):
+            self.park(job, what)
+            return None
+        token = f"{self.now}-{nonce}-{number}"
+        self.move(job, Place.RUNNING)
+        state.token, state.offers = token, 0
+        state.attempts += 1
+        state.first_at = state.first_at or self.now
+        self.leases[token] = Lease(
+            job=job,
+            revision=state.revision,
+            nonce=nonce,
+            alone=len(hint.jobs) == 1,
+            slot=state.slot,
+            begun_at=self.now,
+            expires=self.now + to_ms(lease),
+            ends=self.now + state.definition.limit_ms,
+        )
+        return self._attempt(job, state)
+
+    def _attempt(self, job: str, state: JobState) -> Attempt:
+        lease = self.leases[state.token]
+        return Attempt(
+            token=state.token,
+            definition=state.definition,
+            attempts=state.attempts,
+            losses=state.losses,
+            first_at=state.first_at,
+            slot=lease.slot,
+            started_at=lease.begun_at,
+            free_at=self._free_at(job),
+        )
+
+    def _free_at(self, job: str) -> Ms:
+        history = self.histories.get(job)
+        return ms_of(history.last_at) if history and history.last_at else 0
+
+    def renew(self, tokens: Sequence[str], lease: timedelta, hint: Hint) -> list[str]:
+        """For each token: `ok`, a reason of `Stopped`, or `gone` (not held, or past its time limit)."""
+        answers: list[str] = []
+        for token in tokens:
+            record = self.leases.get(token)
+            if record is None or self.now > record.ends:
+                answers.append("gone")
+                continue
+            record.expires = self.now + to_ms(lease)
+            answers.append(record.stopped or "ok")
+        if any(answer != "gone" for answer in answers):
+            self.hints.setdefault(hint.queue, {})[hint.id] = self.now + to_ms(lease)
+        return answers
+
+    def arm(self, token: str, slot: Ms, due: Ms) -> bool:
+        """Arm the next slot of an overlapping job while its attempt runs; False when the token holds nothing."""
+        record = self.leases.get(token)
+        if record is None or record.armed or record.stopped:
+            return False
+        state = self.jobs[record.job]
+        if state.token != token or slot <= state.slot:
+            return False
+        record.armed = True
+        state.attempts, state.slot = 0, slot
+        self.move(record.job, Place.TIMED, due)
+        return True
+
+    def settle(self, settlements: Sequence[Settlement], hint: Hint, done: bool) -> list[Answer]:
+        """End attempts. `done` says that this was the last of the hint, which frees its slot."""
+        answers = [self._settle_one(settlement) for settlement in settlements]
+        if done:
+            self.hints.setdefault(hint.queue, {}).pop(hint.id, None)
+        self.advance_frontier()
+        return answers
+
+    def _settle_one(self, this: Settlement) -> Answer:
+        record = self.leases.pop(this.token, None)
+        if record is None:
+            known = self.jobs.get(this.job)
+            again = known is not None and known.evidence.get("token") == this.token
+            return Answer.AGAIN if again else Answer.STALE
+        if ended := self._ended_otherwise(record):
+            return ended
+        job, state = record.job, self.jobs[record.job]
+        state.evidence = {**json.loads(this.evidence), "token": this.token, "at": self.now}
+        state.duration_ms, state.solo = this.duration_ms, False
+        queue = state.definition.queue
+        self.estimates[queue] = 0.8 * self.estimates.get(queue, FIRST_ESTIMATE_MS) + 0.2 * this.duration_ms
+        if this.run is not None:
+            self.record_run(job, Measured(**json.loads(this.measured)))
+        if this.reason:
+            self.bury(job, this.reason)
+        self.log("job." + this.outcome, job, why=this.message)
+        if not record.armed:
+            self._place(job, state, this)
+        return Answer.SETTLED
+
+    def _place(self, job: str, state: JobState, this: Settlement) -> None:
+        if this.fresh:
+            state.attempts = state.losses = 0
+        if state.definition.cyclic and this.slot:
+            state.slot = this.slot
+        match this.place:
+            case Place.READY:
+                self.ready(job, self.now)
+            case Place.WAITING:
+                self.move(job, Place.WAITING, self.now)
+            case Place.TIMED:
+                self.move(job, Place.TIMED, this.due)
+            case _:
+                self.move(job, this.place)
+
+    def _ended_otherwise(self, record: Lease) -> Answer | None:
+        """What an attempt that was wanted gone, or is of an older revision, ends as."""
+        job, state = record.job, self.jobs[record.job]
+        if record.stopped == Stopped.REMOVED:
+            self.log("job.removed", job)
+            if not any(lease.job == job for lease in self.leases.values()):
+                self.forget(job)
+            return Answer.REMOVED
+        if record.stopped == Stopped.CANCELLED:
+            self.log("job.cancelled", job)
+            if not record.armed:
+                self.move(job, Place.CANCELLED)
+            return Answer.CANCELLED
+        if record.stopped == Stopped.SUPERSEDED or record.revision != state.revision:
+            self.log("job.superseded", job)
+            if not record.armed:
+                self.route(job)
+            return Answer.SUPERSEDED
+        return None
+
+    def release(self, tokens: Sequence[str], hint: Hint, done: bool) -> None:
+        """Give back what was begun and not started; it counts as never begun."""
+        for token in tokens:
+            record = self.leases.pop(token, None)
+            if record is None or self._ended_otherwise(record):
+                continue
+            self._give_back(record)
+        if done:
+            self.hints.setdefault(hint.queue, {}).pop(hint.id, None)
+        self.advance_frontier()
+
+    def _give_back(self, record: Lease) -> None:
+        state = self.jobs[record.job]
+        if not record.armed:
+            state.attempts -= 1
+            self.route(record.job)
+
+    # -- loss -------------------------------------------------------------------------------------
+
+    def gap(self) -> None:
+        """Redis was away: what was running then is not charged, and nobody is rescued for one renewal."""
+        self.gap_at = self.now
+
+    def rescue(self) -> int:
+        """Take back attempts whose lease ended; returns how many."""
+        if self.now < self.gap_at + GAP_GRACE_MS:
+            return 0
+        lost = sorted(
+            (lease.expires, token) for token, lease in self.leases.items() if lease.expires + RESCUE_AFTER_MS < self.now
+        )
+        for _, token in lost[:BATCH]:
+            self._lose(self.leases.pop(token))
+        self.advance_frontier()
+        return len(lost[:BATCH])
+
+    def _lose(self, record: Lease) -> None:
+        if self._ended_otherwise(record):
+            return
+        job, state = record.job, self.jobs[record.job]
+        self.log("job." + Outcome.LOST, job)
+        if record.armed:
+            self.record_run(job, LOST)
+            return
+        state.attempts -= 1
+        state.solo = True
+        if record.alone and record.begun_at > self.gap_at:
+            state.losses += 1
+        if state.losses < LOSSES:
+            self.ready(job, self.now)
+            return
+        self.bury(job, "kills its worker")
+        if state.definition.cyclic:
+            self._lost_run(job, state)
+        else:
+            self.move(job, Place.DEAD)
+
+    def _lost_run(self, job: str, state: JobState) -> None:
+        """After a dead run of a cyclic job the next slot runs; whoever begins it finds out which that is."""
+        self.record_run(job, LOST)
+        state.start_anew()
+        state.slot = 0
+        self.move(job, Place.TIMED, self.now + state.definition.period_ms)

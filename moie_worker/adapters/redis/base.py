@@ -1,0 +1,40 @@
+"""What the parts of the Redis store share."""
+
+from typing import Any
+
+from redis import Redis
+
+from moie_worker.adapters.redis.keys import Keys
+from moie_worker.adapters.redis.scripts import Scripts
+from moie_worker.errors import NotFoundError, RefusedError
+
+
+class Base:
+    """One plan in Redis. The client must decode responses."""
+
+    def __init__(self, client: "Redis", plan: str, scripts: Scripts | None = None) -> None:
+        self.key = Keys(plan)
+        self.plan = plan
+        self.client = client
+        self._scripts = scripts or Scripts(client)
+
+    def call(self, operation: str, args: Any = ()) -> Any:
+        """Run an operation on this plan."""
+        return self._scripts.run(operation, [self.key("plan")], args)
+
+    def call_with(self, operation: str, keys: list[str], args: Any) -> Any:
+        """Run an operation that names further keys."""
+        return self._scripts.run(operation, [self.key("plan"), *keys], args)
+
+
+def accept(what: str, answer: str) -> None:
+    """Turn the answer of an operator's script into an error that says what refused."""
+    if answer == "ok":
+        return
+    if answer == "missing":
+        raise NotFoundError(f"no {what}")
+    if answer == "replayed":
+        raise RefusedError(f"the {what} was replayed already")
+    if answer.startswith(("waits for", "asks for")):
+        raise RefusedError(f"{what} {answer}")
+    raise RefusedError(f"{what} is {answer}")

@@ -1,0 +1,50 @@
+-- Running attempts: `leases` orders them by the end of their lease, `attempts` says what they are.
+
+local function read_attempt(token)
+  local packed = redis.call('HGET', p .. 'attempts', token)
+  return packed and cjson.decode(packed)
+end
+
+local function write_attempt(token, record)
+  redis.call('HSET', p .. 'attempts', token, cjson.encode(record))
+end
+
+-- Begins with a removal: a script whose first write adds is refused when Redis is full.
+local function drop_attempt(token)
+  redis.call('HDEL', p .. 'attempts', token)
+  redis.call('ZREM', p .. 'leases', token)
+end
+
+local function tokens_of(job, st, def)
+  local found = {}
+  if def.cyclic then
+    for _, token in ipairs(redis.call('ZRANGE', p .. 'leases', 0, -1)) do
+      if read_attempt(token).job == job then found[#found + 1] = token end
+    end
+  elseif st.place == 'running' then
+    found[1] = st.token
+  end
+  return found
+end
+
+local function stop_attempts(job, st, def, why)
+  for _, token in ipairs(tokens_of(job, st, def)) do
+    local record = read_attempt(token)
+    record.stopped = why
+    write_attempt(token, record)
+  end
+end
+
+local function forget(job, st, def)
+  leave(job, st, def)
+  redis.call('HDEL', p .. 'state', job)
+  redis.call('HDEL', p .. 'evidence', job)
+  redis.call('HDEL', p .. 'defs:' .. text(st.drev), job)
+  redis.call('SREM', p .. 'cyclics', job)
+  redis.call('DEL', p .. 'cyc:' .. job, p .. 'runs:' .. job, p .. 'dead:job:' .. job)
+  redis.call('ZREM', p .. 'dead', 'job:' .. job)
+end
+
+local function start_anew(st)
+  st.attempts, st.losses, st.first, st.solo = 0, 0, 0, 0
+end

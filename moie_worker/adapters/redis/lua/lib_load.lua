@@ -1,0 +1,96 @@
+-- What loading does to one job, and the end of loading.
+local revision = tonumber(redis.call('HGET', p .. 'plan', 'revision') or 0)
+
+local function add(job, new)
+  local st = {place = 'parked', drev = revision, rev = revision, attempts = 0, losses = 0, solo = 0, offers = 0,
+    ms = 0, first = 0, score = 0, slot = 0, token = ''}
+  if new.cyclic then redis.call('SADD', p .. 'cyclics', job) end
+  count(new, 'parked', 1)
+  if new.imported then move(job, st, new, 'completed') else route(job, st, new) end
+end
+
+local function remove(job, st)
+  local old = definition(job, st)
+  wake('job:' .. job)
+  if #tokens_of(job, st, old) == 0 then
+    journal('job.removed', job, '', '', '{}')
+    return forget(job, st, old)
+  end
+  redis.call('HSET', p .. 'defs:' .. text(revision), job, definition_text(job, st.drev))
+  st.drev = revision
+  write_state(job, st)
+  stop_attempts(job, st, old, 'removed')
+end
+
+local function verify_again(job, st, old, new)
+  local tokens = tokens_of(job, st, old)
+  leave(job, st, old)
+  st.rev, st.drev = revision, revision
+  start_anew(st)
+  st.slot = 0
+  if redis.call('ZREM', p .. 'dead', 'job:' .. job) == 1 then
+    redis.call('DEL', p .. 'dead:job:' .. job)
+    journal('dead.superseded', job, '', '', '{}')
+  end
+  for _, token in ipairs(tokens) do
+    local record = read_attempt(token)
+    record.stopped = 'superseded'
+    write_attempt(token, record)
+  end
+  enter(job, st, new, st.place, st.score)
+  if st.place ~= 'running' then route(job, st, new) end
+end
+
+local function replace(job, st, new_text, new)
+  local old_text, old = definition_text(job, st.drev), definition(job, st)
+  redis.call(new.cyclic and 'SADD' or 'SREM', p .. 'cyclics', job)
+  if old.digest ~= new.digest or old.phase ~= new.phase or old.cyclic ~= new.cyclic then
+    return verify_again(job, st, old, new)
+  end
+  for _, token in ipairs(tokens_of(job, st, old)) do
+    local record = read_attempt(token)
+    if record.stopped == 'removed' then
+      record.stopped = nil
+      write_attempt(token, record)
+    end
+  end
+  leave(job, st, old)
+  st.drev = revision
+  if old.timing ~= new.timing then st.slot = 0 end
+  enter(job, st, new, st.place, st.score)
+  local moves = st.place == 'parked' or st.place == 'ready' or st.place == 'sent'
+    or (st.place == 'timed' and old.timing ~= new.timing)
+  if moves and old_text ~= new_text then route(job, st, new) end
+end
+
+local function apply(job)
+  local st = read_state(job)
+  local new_text = definition_text(job, revision)
+  if st and st.drev == revision then return end
+  if not new_text then
+    if st then remove(job, st) end
+    return
+  end
+  local new = cjson.decode(new_text)
+  if st then replace(job, st, new_text, new) else add(job, new) end
+end
+
+local function finish()
+  local staged = redis.call('HMGET', KEYS[1], 'staged_meta', 'staged_phases', 'staged_queues')
+  redis.call('DEL', p .. 'phases', p .. 'phases:order', p .. 'phases:open', p .. 'load')
+  local phases = cjson.decode(staged[2])
+  for _, phase in ipairs(phases) do
+    local id = text(phase.id)
+    redis.call('HSET', p .. 'phases', id, phase.text)
+    redis.call('ZADD', p .. 'phases:order', id, id)
+  end
+  redis.call('HSET', KEYS[1], 'meta', staged[1], 'queues', staged[3])
+  redis.call('HDEL', KEYS[1], 'loading', 'staged_meta', 'staged_phases', 'staged_queues')
+  redis.call('UNLINK', p .. 'defs:' .. text(revision - 1))
+  loading, awaiting = false, {}
+  for _, phase in ipairs(phases) do refresh_phase(text(phase.id)) end
+  advance_frontier()
+  for _, phase in ipairs(phases) do
+    if not awaits(phase.id) then wake('approval:' .. text(phase.id)) end
+  end
+end

@@ -1,0 +1,18 @@
+-- Offer due jobs of one queue until its window is full. Nothing is begun: no token, no lease, no attempt.
+-- KEYS plan
+-- ARGV queue window name
+-- RETURNS {more 0|1, next due ms or '', {hint id, job id, …}, …}
+-- USES time dead runs state phase move reserve
+local queue, window, name = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+if loading then return {0, ''} end
+local more = maintain(queue)
+local hints = p .. 'hints:' .. queue
+redis.call('ZREMRANGEBYSCORE', hints, '-inf', '(' .. text(now))
+local held = redis.call('HMGET', p .. 'plan', 'paused', 'cancelled')
+local free = window - redis.call('ZCARD', hints)
+local made = {}
+if free > 0 and held[1] ~= '1' and held[2] ~= '1' then more = fill(queue, free, name, made) or more end
+flush_counts()
+local next_due = redis.call('ZRANGE', p .. 'timed', 0, 0, 'WITHSCORES')[2] or ''
+for _, hint in ipairs(made) do redis.call('ZADD', hints, text(now + LIMITS.RESERVE_MS), hint[1]) end
+return {more and 1 or 0, next_due, unpack(made)}

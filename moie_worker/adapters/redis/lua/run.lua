@@ -1,0 +1,16 @@
+-- Look at a job now: an extra run of a cyclic job, an early look at another.
+-- KEYS plan
+-- ARGV job who why
+-- RETURNS ok, missing, the place that refuses, or `waits for …`
+-- USES time dead runs state phase move
+local job = ARGV[1]
+local st = read_state(job)
+if not st then return 'missing' end
+if st.place ~= 'timed' and st.place ~= 'waiting' and st.place ~= 'ready' then return st.place end
+local def = definition(job, st)
+local what = unmet(def)
+if what then return 'waits for ' .. what end
+ready(job, st, def, now)
+flush_counts()
+journal('job.run', job, ARGV[2], ARGV[3], '{}')
+return 'ok'

@@ -1,0 +1,49 @@
+-- End attempts: place, counters, evidence, next slot, journal and frontier in one step, once.
+-- KEYS plan
+-- ARGV queue hint done (settlement JSON…)
+-- RETURNS for each settlement: settled, again, cancelled, superseded, removed or stale
+-- USES time dead runs state phase move attempt ending
+local queue, answers = ARGV[1], {}
+
+local function place(job, st, def, this)
+  if this.fresh then st.attempts, st.losses = 0, 0 end
+  if def.cyclic and this.slot > 0 then st.slot = this.slot end
+  if this.place == 'ready' then return ready(job, st, def, now) end
+  local score = (this.place == 'timed' and this.due) or (this.place == 'waiting' and now) or 0
+  move(job, st, def, this.place, score)
+end
+
+local function settle(this, record)
+  local job = record.job
+  local st = read_state(job)
+  local def = definition(job, st)
+  st.ms, st.solo = this.duration_ms, 0
+  local stamp = '{"token":"' .. this.token .. '","at":' .. text(now)
+  redis.call('HSET', p .. 'evidence', job,
+    stamp .. (this.evidence == '{}' and '}' or ',' .. string.sub(this.evidence, 2)))
+  local key = 'estimate:' .. def.queue
+  local estimate = tonumber(redis.call('HGET', p .. 'plan', key) or LIMITS.FIRST_ESTIMATE_MS)
+  redis.call('HSET', p .. 'plan', key, string.format('%.17g', 0.8 * estimate + 0.2 * this.duration_ms))
+  if this.run ~= cjson.null then log_run(job, this.run, this.measured) end
+  if this.reason ~= '' then bury(job, st, this.reason) end
+  journal('job.' .. this.outcome, job, record.worker, this.message, '{}')
+  if record.armed then write_state(job, st) else place(job, st, def, this) end
+  return 'settled'
+end
+
+for i = 4, #ARGV do
+  local this = cjson.decode(ARGV[i])
+  local record = read_attempt(this.token)
+  local answer
+  if record then
+    drop_attempt(this.token)
+    answer = ended_otherwise(record) or settle(this, record)
+  else
+    local last = redis.call('HGET', p .. 'evidence', this.job)
+    answer = last and cjson.decode(last).token == this.token and 'again' or 'stale'
+  end
+  answers[#answers + 1] = answer
+end
+if ARGV[3] == '1' then redis.call('ZREM', p .. 'hints:' .. queue, ARGV[2]) end
+advance_frontier()
+return answers

@@ -1,0 +1,183 @@
+"""What can be asked of a plan. Nothing here changes anything."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from moie_worker.adapters.redis.base import Base
+from moie_worker.errors import NotFoundError
+from moie_worker.plan.definition import Definition, PhaseDefinition
+from moie_worker.plan.flow import (
+    BEFORE_ANY,
+    Approval,
+    Flags,
+    JobView,
+    JournalEntry,
+    Overview,
+)
+from moie_worker.plan.states import Place
+
+FIELDS = ("place", "drev", "rev", "attempts", "losses", "solo", "offers", "ms", "first", "score", "slot", "token")
+CHUNK = 1000
+
+
+class Reading(Base):
+    """Reads."""
+
+    def overview(self) -> Overview:
+        """Flags, phases and counts, in one round trip."""
+        with self.client.pipeline(transaction=True) as pipe:
+            pipe.time()
+            pipe.hgetall(self.key("plan"))
+            pipe.hgetall(self.key("phases"))
+            pipe.zrange(self.key("phases:open"), 0, -1)
+            pipe.hgetall(self.key("counts"))
+            pipe.hgetall(self.key("approvals"))
+            pipe.zcard(self.key("dead"))
+            (seconds, micros), plan, phases, open_phases, counts, approvals, dead = pipe.execute()
+        return Overview(
+            flags=_flags(self.plan, plan),
+            now=int(seconds) * 1000 + int(micros) // 1000,
+            phases=tuple(sorted(map(PhaseDefinition.from_json, phases.values()), key=lambda phase: phase.id)),
+            open_phases=frozenset(map(int, open_phases)),
+            counts=_counts(counts),
+            approvals={int(phase): _approval(text) for phase, text in approvals.items()},
+            dead_letters=int(dead),
+            queues=tuple(json.loads(plan.get("queues", "[]"))),
+        )
+
+    def meta(self) -> dict[str, Any]:
+        """What the document says besides its jobs."""
+        text = self.client.hget(self.key("plan"), "meta")
+        return dict(json.loads(str(text))) if text else {}
+
+    def job(self, job: str) -> JobView:
+        """One job with its state."""
+        found = self._views([job])
+        if not found:
+            raise NotFoundError(f"no job {job!r}")
+        return found[0]
+
+    def in_places(self, places: Sequence[Place], limit: int) -> list[JobView]:
+        """At most so many jobs of some places that keep an order: timed, ready, waiting, sent, running."""
+        found: list[tuple[float, str]] = []
+        for key in self._order_keys(places):
+            found += [(score, job) for job, score in self._pairs(key, limit)]
+        if Place.RUNNING in places:
+            tokens: list[Any] = list(self.client.zrange(self.key("leases"), 0, limit - 1))
+            records = self.client.hmget(self.key("attempts"), tokens) if tokens else []
+            found += [(0.0, json.loads(record)["job"]) for record in records if record]
+        return self._views([job for _, job in sorted(found)[:limit]])
+
+    def _pairs(self, key: str, limit: int) -> list[tuple[str, float]]:
+        rows: Iterable[Any] = self.client.zrange(key, 0, limit - 1, withscores=True)
+        return [(str(job), float(score)) for job, score in rows]
+
+    def _order_keys(self, places: Sequence[Place]) -> Iterator[str]:
+        queues = json.loads(str(self.client.hget(self.key("plan"), "queues") or "[]"))
+        if Place.TIMED in places:
+            yield self.key("timed")
+        for queue in queues:
+            if Place.READY in places:
+                yield self.key("ready", queue, "cyclic")
+                yield self.key("ready", queue, "job")
+            for place in (Place.WAITING, Place.SENT):
+                if place in places:
+                    yield self.key(place, queue)
+
+    def all_jobs(self) -> Iterator[JobView]:
+        """Every job, in no order; reads in pieces."""
+        batch: list[str] = []
+        for job, _ in self.client.hscan_iter(self.key("state"), count=CHUNK):
+            batch.append(job)
+            if len(batch) >= CHUNK:
+                yield from self._views(batch)
+                batch = []
+        yield from self._views(batch)
+
+    def _views(self, jobs: Sequence[str]) -> list[JobView]:
+        if not jobs:
+            return []
+        packed: list[Any] = self.client.hmget(self.key("state"), list(jobs))
+        states = {job: _unpack(text) for job, text in zip(jobs, packed, strict=True) if text}
+        with self.client.pipeline(transaction=False) as pipe:
+            for job, state in states.items():
+                pipe.hget(self.key("defs", state["drev"]), job)
+                pipe.hget(self.key("evidence"), job)
+            answers = pipe.execute()
+        pairs = zip(answers[::2], answers[1::2], strict=True)
+        return [
+            _view(definition, state, evidence)
+            for state, (definition, evidence) in zip(states.values(), pairs, strict=True)
+            if definition
+        ]
+
+    def cyclic(self) -> list[str]:
+        """Ids of the cyclic jobs."""
+        return sorted(str(job) for job in self.client.smembers(self.key("cyclics")))
+
+    def read_journal(self, limit: int) -> list[JournalEntry]:
+        """The newest entries, oldest first."""
+        rows: list[Any] = list(self.client.xrevrange(self.key("journal"), count=limit) or ())
+        return [_entry(number, fields) for number, fields in reversed(rows)]
+
+
+def _flags(name: str, raw: Mapping[str, str]) -> Flags:
+    def number(field: str) -> int | None:
+        return int(raw[field]) if field in raw else None
+
+    return Flags(
+        name=name,
+        revision=number("revision") or 0,
+        paused=raw.get("paused") == "1",
+        cancelled=raw.get("cancelled") == "1",
+        loading=raw.get("loading") == "1",
+        frontier=int(raw.get("frontier", BEFORE_ANY)),
+        reached=int(raw.get("reached", BEFORE_ANY)),
+        look_before=number("look_before") or 0,
+        last_heartbeat=number("last_heartbeat"),
+        beats=number("beats") or 0,
+        sovereign_at=number("sovereign_at"),
+    )
+
+
+def _counts(raw: Mapping[str, str]) -> dict[tuple[int, bool, Place], int]:
+    split = ((field.split(":"), int(number)) for field, number in raw.items() if field.count(":") == 2)
+    return {(int(phase), kind == "cyclic", Place(place)): number for (phase, kind, place), number in split}
+
+
+def _approval(text: str) -> Approval:
+    raw = json.loads(text)
+    return Approval(raw["approved"], raw["digest"], raw["who"], raw["why"], int(raw["at"]))
+
+
+def _unpack(packed: str) -> dict[str, str]:
+    return dict(zip(FIELDS, packed.split("|"), strict=False))
+
+
+def _view(definition: str, state: Mapping[str, str], evidence: str | None) -> JobView:
+    place = Place(state["place"])
+    return JobView(
+        definition=Definition.from_json(definition),
+        place=place,
+        revision=int(state["rev"]),
+        attempts=int(state["attempts"]),
+        losses=int(state["losses"]),
+        first_at=int(state["first"]),
+        due=int(state["score"]) if place == Place.TIMED else 0,
+        slot=int(state["slot"]),
+        token=state["token"],
+        evidence=json.loads(evidence) if evidence else {},
+    )
+
+
+def _entry(number: str, fields: Mapping[str, str]) -> JournalEntry:
+    return JournalEntry(
+        id=number,
+        at=int(number.split("-", maxsplit=1)[0]),
+        event=fields["event"],
+        job=fields["job"],
+        who=fields["who"],
+        why=fields["why"],
+        data=json.loads(fields["data"]),
+    )

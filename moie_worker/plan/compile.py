@@ -1,0 +1,94 @@
+"""From the document of people to the flat definitions of the store."""
+
+from moie_worker.plan.definition import Compiled, Definition, PhaseDefinition, digest
+from moie_worker.plan.model import Job, Phase, Plan
+from moie_worker.plan.schedule import Timetable, next_slot, period
+from moie_worker.plan.states import JobStatus, Order, Start
+from moie_worker.plan.times import Ms, to_ms
+
+VERIFIED = ("verification_cmd", "action", "timeout", "env", "pass_env", "cwd")  # changed: the job is verified again
+TIMED = ("schedule", "jitter")
+SLACK_MS = 60_000  # a lease may be renewed so much longer than the commands of the job may take
+
+
+def compile_plan(plan: Plan, now: Ms) -> Compiled:
+    """The plan as it is loaded. `now` only chooses which two slots of a cron expression tell its period."""
+    jobs: list[Definition] = []
+    for phase in plan.phases:
+        jobs += _jobs(phase, len(jobs), now)
+    return Compiled(
+        meta=plan.model_copy(update={"phases": ()}).to_document()
+        | {"phases": [phase.model_copy(update={"jobs": ()}).model_dump(mode="json") for phase in plan.phases]},
+        phases=tuple(_phase(phase) for phase in plan.phases),
+        jobs=tuple(jobs),
+    )
+
+
+def decompile(compiled: Compiled) -> Plan:
+    """The document back from what was loaded."""
+    by_phase: dict[int, list[object]] = {}
+    for job in sorted(compiled.jobs, key=lambda job: job.position):
+        by_phase.setdefault(job.phase, []).append(job.job)
+    phases = [phase | {"jobs": by_phase.get(phase["id"], [])} for phase in compiled.meta["phases"]]
+    return Plan.model_validate(dict(compiled.meta) | {"phases": phases})
+
+
+def timetable(job: Job, anchor: Ms) -> Timetable:
+    """The slots of a cyclic job, those of `every` counted from an anchor."""
+    if job.schedule is None:
+        raise ValueError(f"job {job.id} has no schedule")
+    return Timetable(job.schedule.every, job.schedule.cron, job.schedule.timezone, anchor)
+
+
+def _phase(phase: Phase) -> PhaseDefinition:
+    return PhaseDefinition(
+        id=phase.id,
+        name=phase.name,
+        approval=phase.approval is not None,
+        digest=digest([[job.id, _verified(job)] for job in phase.jobs]),
+    )
+
+
+def _jobs(phase: Phase, start: int, now: Ms) -> list[Definition]:
+    made: list[Definition] = []
+    before: str | None = None
+    for number, job in enumerate(phase.jobs):
+        needs = job.depends_on
+        if not job.cyclic:
+            if phase.order is Order.SEQUENTIAL and before is not None and before not in needs:
+                needs = (before, *needs)
+            before = job.id
+        made.append(_job(job, phase.id, start + number, needs, now))
+    return made
+
+
+def _job(job: Job, phase: int, position: int, needs: tuple[str, ...], now: Ms) -> Definition:
+    commands = 3 if job.action else 1  # check, act, check again
+    return Definition(
+        id=job.id,
+        position=position,
+        phase=phase,
+        cyclic=job.cyclic,
+        queue=job.queue,
+        needs=needs,
+        priority=job.priority,
+        digest=_verified(job),
+        timing=digest(job.model_dump(mode="json", include=set(TIMED))) if job.cyclic else "",
+        imported=job.status is JobStatus.COMPLETED,
+        idle=job.idle,
+        at_load=job.cyclic and job.start is Start.AT_LOAD,
+        limit_ms=commands * to_ms(job.timeout) + SLACK_MS,
+        period_ms=_period_ms(job, now),
+        job=job.to_document(),
+    )
+
+
+def _period_ms(job: Job, now: Ms) -> int:
+    if job.schedule is None:
+        return 0
+    slots = timetable(job, now)
+    return to_ms(period(slots, next_slot(slots, now)))
+
+
+def _verified(job: Job) -> str:
+    return digest(job.model_dump(mode="json", include=set(VERIFIED)))

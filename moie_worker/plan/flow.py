@@ -1,0 +1,154 @@
+"""The values that travel between the store and the heart. Times are integer milliseconds since the epoch, Redis' own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from moie_worker.plan.definition import Definition, PhaseDefinition
+from moie_worker.plan.states import Outcome, Place
+from moie_worker.plan.times import Ms
+
+BEFORE_ANY = -1  # the frontier and the high-water mark of a plan that was never loaded
+SOVEREIGN = 10**12  # the frontier of a plan in which no phase is open; above every phase id
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What a message carries: names of jobs that somebody should begin. Losing or doubling it is harmless."""
+
+    id: str
+    queue: str
+    jobs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """The answer of `reserve`."""
+
+    hints: tuple[Hint, ...]
+    more: bool  # there was more to do than one call does
+    next_due: Ms | None  # when the next timed job comes
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at a job, under a lease that the holder must renew."""
+
+    token: str
+    definition: Definition
+    attempts: int  # attempts that count towards the retries, this one included
+    losses: int
+    first_at: Ms  # when the first attempt of this round began
+    slot: Ms  # of a cyclic job: the due time it runs for, 0 when none was set yet
+    started_at: Ms
+    free_at: Ms  # of a cyclic job: when its last run ended, 0 when none did
+
+
+class Stopped(StrEnum):
+    """Why an attempt is wanted gone."""
+
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+    REMOVED = "removed"
+
+
+class Answer(StrEnum):
+    """What became of a settlement."""
+
+    SETTLED = "settled"
+    AGAIN = "again"  # the same settlement came twice; the first one counted
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+    REMOVED = "removed"
+    STALE = "stale"  # the token holds nothing any more; a normal answer, another attempt owns the job
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How an attempt ended, and where its job goes."""
+
+    token: str
+    job: str
+    outcome: Outcome
+    place: Place
+    due: Ms = 0  # for TIMED: when
+    slot: Ms = 0  # of a cyclic job: the slot that is armed next
+    run: bool | None = None  # a cyclic run ended well, ended badly, or did not end here
+    fresh: bool = False  # attempts and losses are counted anew
+    reason: str = ""  # not empty: leave a dead letter that says this
+    message: str = ""
+    evidence: str = "{}"  # JSON
+    measured: str = "{}"  # JSON: what the run log keeps of a run
+    duration_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What a plan as a whole says of itself."""
+
+    name: str
+    revision: int = 0
+    paused: bool = False
+    cancelled: bool = False
+    loading: bool = False
+    frontier: int = BEFORE_ANY
+    reached: int = BEFORE_ANY
+    look_before: Ms = 0
+    last_heartbeat: Ms | None = None
+    beats: int = 0
+    sovereign_at: Ms | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """The answer to a phase that asks before it starts. It holds for the phase as it was then."""
+
+    approved: bool
+    digest: str
+    who: str
+    why: str
+    at: Ms
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything that has a size independent of the number of jobs: one read serves status and heartbeat."""
+
+    flags: Flags
+    now: Ms
+    phases: tuple[PhaseDefinition, ...]  # by id
+    open_phases: frozenset[int]
+    counts: Mapping[tuple[int, bool, Place], int]  # (phase, cyclic, place) -> jobs
+    approvals: Mapping[int, Approval]
+    dead_letters: int
+    queues: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One job with its state."""
+
+    definition: Definition
+    place: Place
+    revision: int
+    attempts: int
+    losses: int
+    first_at: Ms
+    due: Ms  # when it is or was due; 0 when that says nothing
+    slot: Ms
+    token: str
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One line of what happened: who did it, why, and the figures."""
+
+    id: str
+    at: Ms
+    event: str
+    job: str
+    who: str
+    why: str
+    data: Mapping[str, Any]

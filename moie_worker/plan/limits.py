@@ -1,0 +1,17 @@
+"""The numbers of the protocol that nobody needs to set. The Lua files are given them as arguments."""
+
+BATCH = 256  # jobs that one maintenance step moves at most
+HINT_JOBS = 64  # jobs in one hint at most
+HINT_MS = 250  # work in one hint, by what the jobs took before
+FEW = 16  # up to so many ready jobs travel alone, so that one sees each of them in Flower
+FIRST_ESTIMATE_MS = 250.0  # what a job is taken to last before anything of its queue ran
+RESERVE_MS = 500  # a reservation that was not published by then is offered again
+OFFER_MS = 10_000  # a published hint that nobody began is offered again after this, doubling
+OFFER_CAP_MS = 600_000
+RESCUE_AFTER_MS = 2_000  # behind the end of a lease, so that the guard was there first
+GAP_GRACE_MS = 10_000  # after Redis was away nobody is rescued for so long: one renewal
+LOSSES = 3  # charged losses that make a dead letter
+PRIORITY_MS = 60_000  # the head start of one step of priority
+RUNS_KEPT = 100
+JOURNAL_KEPT = 10_000
+AUDIT = 100  # jobs that one audit step looks at

@@ -1,0 +1,405 @@
+"""Random schedules of beats, workers, faults and operators over one store or two in lockstep, with what must hold.
+
+A schedule is a list of numbers, so a failing one is replayed by its seed and shrunk by leaving steps out.
+"""
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from moie_worker.adapters.memory import MemoryStore
+from moie_worker.adapters.memory.core import ManualTime
+from moie_worker.adapters.redis.store import RedisStore
+from moie_worker.errors import MoieError
+from moie_worker.plan.definition import Compiled, Definition, PhaseDefinition, digest
+from moie_worker.plan.flow import SOVEREIGN, Answer, Attempt, Hint, Settlement
+from moie_worker.plan.states import Outcome, Place
+
+Store = MemoryStore | RedisStore
+Step = tuple[int, int, int]
+LEASE = timedelta(seconds=30)
+QUEUES = ("default", "scan")
+WAITS = (1, 100, 600, 2_000, 5_000, 11_000, 33_000, 70_000)
+MEASURED = '{"duration_s":0.1,"cpu_s":0,"max_rss_bytes":0,"error":""}'
+
+
+class Violation(AssertionError):
+    """Something that must hold did not."""
+
+
+def job(name: str, phase: int, *, version: int = 0, **changes: Any) -> Definition:
+    """A definition with the defaults of a plain job; another version is another command."""
+    plain = Definition(
+        id=name, position=0, phase=phase, cyclic=False, queue="default", needs=(), priority=0,
+        digest=digest([name, version]), timing="", imported=False, idle=False, at_load=False,
+        limit_ms=60_000, period_ms=0, job={"id": name},
+    )  # fmt: skip
+    return replace(plain, **changes)
+
+
+def cyclic(name: str, phase: int, **changes: Any) -> Definition:
+    """A cyclic job that runs every 10 s."""
+    return job(name, phase, **({"cyclic": True, "timing": "t", "period_ms": 10_000} | changes))
+
+
+def plan(*jobs: Definition, approvals: Iterable[int] = ()) -> Compiled:
+    """A plan with the phases that its jobs name."""
+    phases = tuple(
+        PhaseDefinition(p, f"phase {p}", p in approvals, digest([j.digest for j in jobs if j.phase == p]))
+        for p in sorted({j.phase for j in jobs})
+    )
+    return Compiled({"version": 3}, phases, jobs)
+
+
+PLANS = (
+    plan(
+        job("a", 1), job("b", 1, needs=("a",)), job("c", 1, priority=2),
+        job("d", 2), job("e", 2, queue="scan", needs=("d",)), job("f", 5),
+        cyclic("x", 1), cyclic("y", 5, queue="scan"), approvals=(5,),
+    ),
+    plan(
+        job("a", 1), job("b", 1, version=1), job("c", 2, priority=2),
+        job("d", 3), job("g", 3, needs=("d",)), job("f", 5, imported=True),
+        cyclic("x", 1, timing="u"), cyclic("z", 7, at_load=True), approvals=(3,),
+    ),
+    plan(job("a", 1, version=2), job("f", 5, queue="scan"), cyclic("i", 9, idle=True), cyclic("x", 3, version=1)),
+)  # fmt: skip
+
+
+@dataclass
+class Held:
+    """What a worker has begun and not ended."""
+
+    hint: Hint
+    nonce: str
+    attempts: list[Attempt]
+
+
+@dataclass
+class World:
+    """Stores in lockstep, the messages on their way and the workers that hold attempts."""
+
+    stores: list[Store]
+    advance: Callable[[int], None]
+    messages: list[Hint] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+    settled: set[str] = field(default_factory=set)
+    ended: list[tuple[Settlement, Hint]] = field(default_factory=list)
+    completed: set[str] = field(default_factory=set)
+    names: int = 0
+
+    @property
+    def twin(self) -> MemoryStore:
+        first = self.stores[0]
+        assert isinstance(first, MemoryStore)
+        return first
+
+    def each(self, act: Callable[[Store], Any]) -> Any:
+        """Do the same on every store; all must answer alike, refusals too."""
+        answers = [_answer(act, store) for store in self.stores]
+        for other in answers[1:]:
+            if other != answers[0]:
+                raise Violation(f"the stores disagree:\n  {answers[0]}\n  {other}")
+        return answers[0]
+
+    def name(self) -> str:
+        self.names += 1
+        return f"n{self.names}"
+
+    # -- steps ------------------------------------------------------------------------------------
+
+    def wait(self, a: int, _: int) -> None:
+        self.advance(WAITS[a % len(WAITS)])
+
+    def reserve(self, a: int, b: int) -> None:
+        queue, window, name = QUEUES[a % 2], 1 + b % 4, self.name()
+        reserved = self.each(lambda store: store.reserve(queue, window, name))
+        for number, hint in enumerate(reserved.hints):
+            fate = (a // 2 + b + number) % 8
+            if fate != 7:  # else the beat died before it published
+                self.messages += [hint] * (2 if fate == 6 else 1)
+            if fate < 6:
+                self.each(lambda store, hint=hint: store.sent(hint))
+
+    def begin(self, a: int, b: int) -> None:
+        if not self.messages:
+            return
+        hint = self.messages.pop(a % len(self.messages))
+        nonce = self.name()
+        attempts = self.each(lambda store: store.begin(hint, nonce, "w", LEASE))
+        flags = self.twin.flags
+        for attempt in attempts:
+            if not attempt.definition.cyclic and attempt.definition.phase > flags.frontier:
+                raise Violation(f"{attempt.definition.id} began before its phase")
+        if b % 5 == 0 and self.each(lambda store: store.begin(hint, nonce, "w", LEASE)) != attempts:
+            raise Violation("the same nonce got another answer")
+        if b % 7 == 0:
+            self.messages.append(hint)
+        if attempts:
+            self.held.append(Held(hint, nonce, attempts))
+
+    def settle(self, a: int, b: int) -> None:
+        if not self.held:
+            return
+        held = self.held.pop(a % len(self.held))
+        cut = b % (len(held.attempts) + 1) or len(held.attempts)
+        ending, rest = held.attempts[:cut], held.attempts[cut:]
+        settlements = [self.verdict(attempt, a // 3 + b // 3 + n) for n, attempt in enumerate(ending)]
+        if rest:
+            self.held.append(replace(held, attempts=rest))
+        self._settle(settlements, held.hint, done=not rest)
+        if a % 6 == 0:
+            again = self.each(lambda store: store.settle(settlements, held.hint, not rest))
+            if Answer.SETTLED in again:
+                raise Violation("a settlement counted twice")
+        self.ended += [(settlement, held.hint) for settlement in settlements]
+
+    def _settle(self, settlements: list[Settlement], hint: Hint, done: bool) -> None:
+        answers = self.each(lambda store: store.settle(settlements, hint, done))
+        for settlement, answer in zip(settlements, answers, strict=True):
+            if answer != Answer.SETTLED:
+                continue
+            if settlement.token in self.settled:
+                raise Violation("a token settled twice")
+            self.settled.add(settlement.token)
+
+    def verdict(self, attempt: Attempt, choice: int) -> Settlement:
+        """Some ending that a worker could choose."""
+        now, definition = self.twin.now, attempt.definition
+        plain = Settlement(attempt.token, definition.id, Outcome.PASSED, Place.COMPLETED, duration_ms=choice % 400,
+                           evidence='{"n":%d}' % choice)  # fmt: skip
+        if definition.cyclic:
+            slot = max(attempt.slot, now) + 10_000
+            run = Settlement(attempt.token, definition.id, Outcome.PASSED, Place.TIMED, due=slot, slot=slot, run=True,
+                             fresh=True, measured=MEASURED, duration_ms=5)  # fmt: skip
+            if choice % 4:
+                return run
+            failed = MEASURED.replace('"error":""', '"error":"no"')
+            return replace(run, outcome=Outcome.FAILED, run=False, reason="no", measured=failed)
+        match choice % 6:
+            case 0:
+                return replace(plain, outcome=Outcome.FAILED, place=Place.WAITING, fresh=True, message="no")
+            case 1:
+                return replace(plain, outcome=Outcome.BROKEN, place=Place.TIMED, due=now + 700)
+            case 2:
+                return replace(plain, outcome=Outcome.TIMED_OUT, place=Place.DEAD, reason="timed out")
+            case _:
+                return plain
+
+    def late(self, a: int, _: int) -> None:
+        """An old settlement arrives again."""
+        if self.ended:
+            settlement, hint = self.ended[a % len(self.ended)]
+            self._settle([settlement], hint, done=False)
+
+    def renew(self, a: int, _: int) -> None:
+        if self.held:
+            held = self.held[a % len(self.held)]
+            self.each(lambda store: store.renew([t.token for t in held.attempts], LEASE, held.hint))
+
+    def arm(self, a: int, b: int) -> None:
+        if self.held:
+            held = self.held[a % len(self.held)]
+            attempt = held.attempts[b % len(held.attempts)]
+            if attempt.definition.cyclic:
+                slot = self.twin.now + 1 + b % 9_000
+                self.each(lambda store: store.arm(attempt.token, slot, slot))
+
+    def die(self, a: int, _: int) -> None:
+        if self.held:
+            self.held.pop(a % len(self.held))
+
+    def release(self, a: int, _: int) -> None:
+        if self.held:
+            held = self.held.pop(a % len(self.held))
+            tokens = [attempt.token for attempt in held.attempts]
+            self.each(lambda store: store.release(tokens, held.hint, True))
+
+    def rescue(self, _: int, __: int) -> None:
+        self.each(lambda store: store.rescue())
+
+    def gap(self, a: int, _: int) -> None:
+        if a % 4 == 0:
+            self.each(lambda store: store.gap())
+
+    def beat(self, _: int, __: int) -> None:
+        self.each(lambda store: store.beat("report", "beat"))
+
+    def load(self, a: int, b: int) -> None:
+        base = self.twin.flags.revision - (b % 9 == 0)
+        self.each(lambda store: store.load(PLANS[a % len(PLANS)], base, "ops", "why"))
+        if b % 3:
+            self.apply(0, 0)
+
+    def apply(self, _: int, __: int) -> None:
+        self.each(lambda store: store.apply())
+
+    def operate(self, a: int, b: int) -> None:
+        jobs = sorted(self.twin.jobs)
+        if not jobs:
+            return
+        name = jobs[b % len(jobs)]
+        who = ("ops", "because")
+        acts: list[Callable[[Store], Any]] = [
+            lambda store: store.pause(*who),
+            lambda store: store.resume(*who),
+            lambda store: store.resume(*who),
+            lambda store: store.cancel(name, *who),
+            lambda store: store.retry(name, *who),
+            lambda store: store.run(name, *who),
+            lambda store: store.replay(name, *who),
+            lambda store: store.discard(name, *who),
+            lambda store: store.answer(b % 6, True, *who),
+            lambda store: store.answer(b % 6, False, *who),
+            lambda store: store.cancel_plan(*who),
+        ]
+        self.each(acts[a % len(acts)])
+
+    # -- what must hold ---------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """The oracle, after every step."""
+        twin = self.twin
+        live: dict[str, int] = {}
+        for token, lease in twin.leases.items():
+            if lease.job not in twin.jobs:
+                raise Violation(f"lease {token} of a job that is not there")
+            if not lease.armed:
+                live[lease.job] = live.get(lease.job, 0) + 1
+        for name, state in twin.jobs.items():
+            if (state.place == Place.RUNNING) != (live.get(name, 0) == 1):
+                raise Violation(f"{name} is {state.place} with {live.get(name, 0)} live leases")
+            if state.place == Place.PARKED:
+                self._check_parked(name)
+        reached = [entry.data["phase"] for entry in twin.journal if entry.event == "phase.reached"]
+        if reached != sorted(set(reached)):
+            raise Violation(f"phases reached out of order or twice: {reached}")
+
+    def _check_parked(self, name: str) -> None:
+        twin = self.twin
+        waiting = {what for what, names in twin.parked.items() if name in names}
+        if waiting or any(name in names for names in twin.woken):
+            what = twin.unmet(twin.jobs[name])
+            woken = any(name in names for names in twin.woken)
+            if what is None and not woken and not twin.flags.loading:
+                raise Violation(f"{name} is parked on {waiting} and waits for nothing")
+            return
+        raise Violation(f"{name} is parked and on no list")
+
+    def agree(self) -> None:
+        """All that can be read is the same in every store."""
+        views = [_views(store) for store in self.stores]
+        for other in views[1:]:
+            for what, ours in views[0].items():
+                if other[what] != ours:
+                    raise Violation(f"{what} differ:\n  {ours}\n  {other[what]}")
+
+    def heal(self) -> None:
+        """Without further faults the plan ends: every job that is not cyclic is verified."""
+        if self.twin.flags.revision == 0:
+            self.each(lambda store: store.load(PLANS[0], 0, "ops", "heal"))
+        self.apply(0, 0)
+        self.each(lambda store: store.resume("ops", "heal"))
+        for phase in self.twin.phases.values():
+            if phase.approval:
+                self.each(lambda store, phase=phase: store.answer(phase.id, True, "ops", "heal"))
+        self.held.clear()
+        self.messages.clear()
+        for _ in range(60):
+            if self.twin.flags.frontier == SOVEREIGN and not self.twin.leases:
+                return
+            self._good_round()
+        stuck = {n: s.place for n, s in self.twin.jobs.items() if s.place != Place.COMPLETED}
+        raise Violation(f"the plan does not end: {stuck}, frontier {self.twin.flags.frontier}")
+
+    def _good_round(self) -> None:
+        self.advance(20_000)
+        self.each(lambda store: store.rescue())
+        for name, state in sorted(self.twin.jobs.items()):
+            if state.place in {Place.DEAD, Place.CANCELLED}:
+                self.each(lambda store, name=name: store.retry(name, "ops", "heal"))
+        self.each(lambda store: store.beat("report", "beat"))
+        for queue in QUEUES:
+            name = self.name()
+            for hint in self.each(lambda store, q=queue, n=name: store.reserve(q, 4, n)).hints:
+                nonce = self.name()
+                self.each(lambda store, hint=hint: store.sent(hint))
+                attempts = self.each(lambda store, hint=hint, n=nonce: store.begin(hint, n, "w", LEASE))
+                self._settle([self.verdict(attempt, 5) for attempt in attempts], hint, done=True)
+        self.check()
+
+
+STEPS: tuple[tuple[Callable[[World, int, int], None], int], ...] = (
+    (World.wait, 4), (World.reserve, 6), (World.begin, 6), (World.settle, 5), (World.late, 1), (World.renew, 1),
+    (World.arm, 1), (World.die, 2), (World.release, 1), (World.rescue, 2), (World.gap, 1), (World.beat, 1),
+    (World.load, 1), (World.apply, 2), (World.operate, 3),
+)  # fmt: skip
+CHOICES = [step for step, weight in STEPS for _ in range(weight)]
+
+
+def schedule(seed: int, length: int = 40) -> list[Step]:
+    """The steps of a seed; a plan is loaded first."""
+    dice = random.Random(seed)
+    load = (CHOICES.index(World.load), dice.randrange(3), 1)
+    return [load, *((dice.randrange(len(CHOICES)), dice.randrange(64), dice.randrange(64)) for _ in range(length))]
+
+
+def play(world: World, steps: Iterable[Step], *, agree: bool = False) -> None:
+    """Run a schedule with the oracle after every step. Raises Violation."""
+    for choice, a, b in steps:
+        CHOICES[choice](world, a, b)
+        world.check()
+        if agree:
+            world.agree()
+    world.heal()
+    if agree:
+        world.agree()
+
+
+def shrink(steps: list[Step], fails: Callable[[list[Step]], bool]) -> list[Step]:
+    """Leave out steps while the schedule still fails."""
+    size = max(1, len(steps) // 2)
+    while size:
+        start = 0
+        while start < len(steps):
+            shorter = steps[:start] + steps[start + size :]
+            if fails(shorter):
+                steps = shorter
+            else:
+                start += size
+        size //= 2
+    return steps
+
+
+def told(steps: list[Step]) -> str:
+    """A schedule for people."""
+    return "\n".join(f"  {CHOICES[choice].__name__}({a}, {b})" for choice, a, b in steps)
+
+
+def twin_world() -> World:
+    """A world of the twin alone."""
+    time = ManualTime()
+    return World([MemoryStore("model", time)], time.advance)
+
+
+def _answer(act: Callable[[Store], Any], store: Store) -> Any:
+    try:
+        return act(store)
+    except MoieError as error:
+        return type(error)
+
+
+def _views(store: Store) -> dict[str, Any]:
+    overview = store.overview()
+    if overview.flags.loading:
+        return {}
+    jobs = {view.definition.id: view for view in store.all_jobs()}
+    places = (Place.TIMED, Place.READY, Place.WAITING, Place.SENT)
+    return {
+        "overviews": replace(overview, now=0, queues=()),
+        "jobs": jobs,
+        "orders": [[view.definition.id for view in store.in_places([place], 100)] for place in places],
+        "journals": [(e.event, e.job, e.why, e.data) for e in store.read_journal(10_000)],
+    }
