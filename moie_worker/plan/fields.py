@@ -3,7 +3,15 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    Strict,
+    StringConstraints,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 # Control characters but tab and newline: they forge log lines and terminal output, and a NUL cannot be executed.
@@ -19,6 +27,12 @@ LongText = Annotated[str, StringConstraints(max_length=100_000, pattern=TEXT)]
 Title = Annotated[str, StringConstraints(max_length=2_000, pattern=LINE)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=rf"^{VISIBLE}+$")]
 Argument = Annotated[str, StringConstraints(max_length=COMMAND_MAX, pattern=TEXT)]
+PhaseId = Annotated[int, Strict(), Field(ge=0, le=1_000_000)]
+PhaseIds = Annotated[tuple[PhaseId, ...], Field(max_length=10_000)]
+JobIds = Annotated[tuple[Id, ...], Field(max_length=10_000)]
+Priority = Annotated[int, Strict(), Field(ge=-1000, le=1000)]
+Files = Annotated[tuple[Argument, ...], Field(max_length=1000)]
+Risks = Annotated[tuple[Text, ...], Field(max_length=1000)]
 QueueName = Annotated[str, StringConstraints(max_length=100, pattern=NAME)]
 ActionName = Annotated[str, StringConstraints(max_length=100, pattern=NAME)]
 

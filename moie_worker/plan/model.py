@@ -23,9 +23,15 @@ from moie_worker.plan.fields import (
     ActionName,
     Argument,
     EnvName,
+    Files,
     Id,
+    JobIds,
     LongText,
+    PhaseId,
+    PhaseIds,
+    Priority,
     QueueName,
+    Risks,
     Shell,
     Text,
     Time,
@@ -35,9 +41,9 @@ from moie_worker.plan.fields import (
 )
 from moie_worker.plan.states import CatchUp, JobStatus, OnLeaseLost, Order, Overlap, Start
 
-NEVER = "false"  # the verification command by which a v2 document says that a cyclic job never completes
+# The verification commands by which a v2 document says that a cyclic job never completes.
+NEVER = ("false", "/bin/false", "exit 1")
 SECOND = timedelta(seconds=1)
-PhaseId = Annotated[int, Strict(), Field(ge=0, le=1_000_000)]
 CYCLIC_ONLY = frozenset({"schedule", "overlap", "catch_up", "jitter", "grace", "start"})
 
 
@@ -167,11 +173,11 @@ class Job(Value):
     start: Start = Field(Start.PHASE, description="When a cyclic job starts: when its phase is reached, or at once.")
     deadline: PositiveDuration | None = Field(None, description="A job not done so long after it was due is dead.")
     queue: QueueName = Field("default", description="Workers of this queue run it.")
-    priority: Annotated[int, Strict()] = Field(0, ge=-1000, le=1000, description="A head start of a minute a step.")
+    priority: Priority = Field(0, description="A head start of a minute a step.")
     estimate: Title = Field("", description="How much work it is, for people.")
-    files: tuple[Argument, ...] = Field((), max_length=1000, description="Files that it is about, for people.")
-    risks: tuple[Text, ...] = Field((), max_length=1000, description="What may go wrong, for people.")
-    depends_on: tuple[Id, ...] = Field((), max_length=10_000, description="Jobs that must be done first.")
+    files: Files = Field((), description="Files that it is about, for people.")
+    risks: Risks = Field((), description="What may go wrong, for people.")
+    depends_on: JobIds = Field((), description="Jobs that must be done first.")
     env: dict[EnvName, Argument] = Field({}, description="Environment variables of its commands.")
     pass_env: tuple[EnvName, ...] = Field((), description="Variables handed on from the worker's own environment.")
     cwd: Annotated[Argument, Field(min_length=1)] | None = Field(None, description="The directory its commands run in.")
@@ -213,7 +219,7 @@ class Job(Value):
     @property
     def never(self) -> bool:
         """True when an older document marked the job as one that can never complete."""
-        return self.kept is not None and self.kept.fields.get("verification_cmd") == NEVER
+        return self.kept is not None and self.kept.fields.get("verification_cmd") in NEVER
 
     def to_document(self) -> dict[str, Any]:
         """The job as a document of version 3 says it, without what is default."""
@@ -236,7 +242,7 @@ class Phase(Value):
     name: Title = Field(min_length=1, description="What people call it.")
     order: Order = Field(Order.PARALLEL, description="`sequential`: each job waits for the one before it.")
     approval: Literal["required"] | None = Field(None, description="`required`: somebody must approve it first.")
-    depends_on: tuple[PhaseId, ...] = Field((), description="Ids of phases that must be done first.")
+    depends_on: PhaseIds = Field((), description="Ids of phases that must be done first.")
     jobs: tuple[Job, ...] = Field(description="At least one.")
     kept: Kept | None = Field(None, description="Fields of an older document.")
 
