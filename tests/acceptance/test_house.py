@@ -56,12 +56,20 @@ def functions(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """The top-level package of every import, wherever in the file it stands."""
+    """The top-level package of every import that is carried out, wherever in the file it stands."""
+    typing_only = {id(inner) for node in ast.walk(tree(path)) if is_typing_block(node) for inner in ast.walk(node)}
     for node in ast.walk(tree(path)):
+        if id(node) in typing_only:
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module.partition(".")[0]
+
+
+def is_typing_block(node: ast.AST) -> bool:
+    """`if TYPE_CHECKING:` is for mypy; nothing in it happens."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def tracked() -> Iterator[Path]:
