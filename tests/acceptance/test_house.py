@@ -26,6 +26,7 @@ HOMES = {
         "moie_worker/adapters/embedded",  # the parts of `moie up`
         "moie_worker/adapters/processes",
         "moie_worker/adapters/launcher",
+        "moie_worker/adapters/parts",
     ),
 }
 SPAWNERS = re.compile(r"os\.(posix_spawnp?|fork|forkpty|popen|system|exec[lv]p?e?|spawn[lv]p?e?)")
