@@ -1,0 +1,97 @@
+"""What all plans share: which plans there are, who works, and the bell that wakes beats."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from redis import Redis
+
+from moie_worker.adapters.redis import keys
+from moie_worker.adapters.redis.connect import address_of, translated
+from moie_worker.plan.presence import Beat, Worker
+from moie_worker.plan.times import Ms, to_ms
+
+RINGS_KEPT = 16  # more rings than beats that could hear them say nothing
+
+
+class RedisFleet:
+    """Presence is a key with a time to live: who does not renew it is gone."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._where = address_of(client)
+
+    def plans(self) -> list[str]:
+        """Names of all plans, in order."""
+        with translated(self._where):
+            return sorted(str(name) for name in self._client.smembers(keys.PLANS))
+
+    def add_plan(self, plan: str) -> None:
+        """Make a plan known to the beats."""
+        with translated(self._where):
+            self._client.sadd(keys.PLANS, plan)
+
+    def now(self) -> Ms:
+        """The time of Redis."""
+        with translated(self._where):
+            seconds, micros = self._client.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def worker_here(self, worker: Worker, ttl: timedelta) -> None:
+        """Say that a worker lives, for at most `ttl`."""
+        self._here(keys.WORKERS, keys.worker(worker.name), worker.name, asdict(worker), ttl)
+
+    def beat_here(self, beat: Beat, ttl: timedelta) -> None:
+        """Say that a beat lives, for at most `ttl`."""
+        self._here(keys.BEATS, keys.beat(beat.name), beat.name, asdict(beat), ttl)
+
+    def worker_left(self, name: str) -> None:
+        """A worker ends and is not missed."""
+        self._left(keys.WORKERS, keys.worker(name), name)
+
+    def beat_left(self, name: str) -> None:
+        """A beat ends and is not missed."""
+        self._left(keys.BEATS, keys.beat(name), name)
+
+    def workers(self) -> tuple[list[Worker], list[str]]:
+        """Living workers, and names of those that went without a word."""
+        found, missing = self._present(keys.WORKERS, keys.worker)
+        return [Worker(**fields | {"queues": tuple(fields["queues"])}) for fields in found], missing
+
+    def beats(self) -> tuple[list[Beat], list[str]]:
+        """Living beats, and names of those that went without a word."""
+        found, missing = self._present(keys.BEATS, keys.beat)
+        return [Beat(**fields | {"entries": tuple(fields["entries"])}) for fields in found], missing
+
+    def ring(self) -> None:
+        """Wake a beat. Advisory: a beat that hears nothing looks by itself soon."""
+        with translated(self._where), self._client.pipeline(transaction=False) as pipe:
+            pipe.lpush(keys.BELL, "1")
+            pipe.ltrim(keys.BELL, 0, RINGS_KEPT - 1)
+            pipe.execute()
+
+    def listen(self, patience: timedelta) -> bool:
+        """Wait for a ring; False when none came."""
+        with translated(self._where):
+            return self._client.blpop([keys.BELL], timeout=max(patience.total_seconds(), 0.001)) is not None
+
+    def _here(self, index: str, key: str, name: str, fields: dict[str, Any], ttl: timedelta) -> None:
+        with translated(self._where), self._client.pipeline(transaction=True) as pipe:
+            pipe.set(key, json.dumps(fields), px=to_ms(ttl))
+            pipe.sadd(index, name)
+            pipe.execute()
+
+    def _left(self, index: str, key: str, name: str) -> None:
+        with translated(self._where), self._client.pipeline(transaction=True) as pipe:
+            pipe.delete(key)
+            pipe.srem(index, name)
+            pipe.execute()
+
+    def _present(self, index: str, key_of: Any) -> tuple[list[dict[str, Any]], list[str]]:
+        with translated(self._where):
+            names = sorted(str(name) for name in self._client.smembers(index))
+            texts: Sequence[Any] = self._client.mget([key_of(name) for name in names]) if names else []
+        pairs = list(zip(names, texts, strict=True))
+        return [json.loads(text) for _, text in pairs if text], [name for name, text in pairs if not text]

@@ -1,0 +1,34 @@
+"""Who is there: workers and beats, as they say of themselves."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from moie_worker.plan.times import Ms
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker that was heard of lately."""
+
+    name: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    slots: int  # hints that it works on at once
+    started_at: Ms
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A beat that was heard of lately."""
+
+    name: str
+    host: str
+    pid: int
+    started_at: Ms
+    entries: tuple[str, ...] = ()  # names of the ordinary entries that it fires
+
+
+def slots(workers: Iterable[Worker], queue: str) -> int:
+    """How many hints of a queue can be worked on at once."""
+    return sum(worker.slots for worker in workers if queue in worker.queues)

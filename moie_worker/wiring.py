@@ -1,0 +1,78 @@
+"""From settings to adapters to the heart: the one place that knows all of them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from redis import Redis
+
+from moie_worker import settings
+from moie_worker.actions import registry
+from moie_worker.adapters.clock import SystemClock
+from moie_worker.adapters.redis.connect import connect
+from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
+from moie_worker.adapters.redis.fleet import RedisFleet
+from moie_worker.adapters.redis.keys import Keys
+from moie_worker.adapters.redis.notebook import RedisNotebook
+from moie_worker.adapters.redis.run_log import RedisRunLog
+from moie_worker.adapters.redis.store import RedisStore
+from moie_worker.adapters.shell import ShellRunner
+from moie_worker.settings import Settings
+
+
+@dataclass(frozen=True)
+class System:
+    """Everything, made when it is first asked for. Not to be carried over a fork: make another one there."""
+
+    settings: Settings
+
+    @cached_property
+    def client(self) -> Redis:
+        """The one client of this process; safe for threads."""
+        return connect(self.settings.state_url(), deadline=self.settings.redis_timeout)
+
+    @cached_property
+    def fleet(self) -> RedisFleet:
+        """Plans, workers, beats and the bell."""
+        return RedisFleet(self.client)
+
+    @cached_property
+    def clock(self) -> SystemClock:
+        """The clock of this machine."""
+        return SystemClock()
+
+    @cached_property
+    def actions(self) -> registry.Registry:
+        """What jobs can do."""
+        return registry.load()
+
+    @cached_property
+    def runner(self) -> ShellRunner:
+        """Runs commands; one in a process."""
+        return ShellRunner(settings.base_environment(), self.settings.output_head, self.settings.output_tail)
+
+    def store(self, plan: str | None = None) -> RedisStore:
+        """A plan; the one of the settings unless named."""
+        return RedisStore(self.client, plan or self.settings.plan)
+
+    def dead_letters(self, plan: str | None = None) -> RedisDeadLetters:
+        """The dead letters of a plan, of tasks and of messages."""
+        return RedisDeadLetters(self.client, plan or self.settings.plan)
+
+    def run_log(self, plan: str | None = None) -> RedisRunLog:
+        """The runs of cyclic jobs and of watched periodic tasks."""
+        return RedisRunLog(self.client, plan or self.settings.plan)
+
+    def notebook(self, plan: str | None = None) -> RedisNotebook:
+        """What actions remember."""
+        return RedisNotebook(self.client, Keys(plan or self.settings.plan))
+
+    @property
+    def data_dir(self) -> Path:
+        """Where actions put files for people."""
+        return self.settings.home / "data"
+
+
+def system() -> System:
+    """The system that the environment describes. Raises InputError."""
+    return System(settings.load())
