@@ -201,8 +201,8 @@ class DeadLetterBox(Protocol):
 class RunLog(Protocol):
     """The last runs of everything periodic; costs the same whatever it holds."""
 
-    def record(self, run_of: Watched, measured: Measured) -> None:
-        """Add a run that ends now."""
+    def record(self, run_of: Watched, measured: Measured, ago: timedelta = timedelta()) -> None:
+        """Add a run that ended so long ago."""
         ...
 
     def history(self, name: str) -> RunHistory:
@@ -223,4 +223,84 @@ class Meter(Protocol):
 
     def __call__(self) -> Measured:
         """What was used since the meter was made."""
+        ...
+
+
+class Store(Protocol):
+    """The truth of one plan. PROTOCOL of the heart: every method is one atomic step; times are Redis' own."""
+
+    def reserve(self, queue: str, window: int, name: str) -> Reserved:
+        """Offer due jobs of a queue until its window is full; `name` makes the ids of the hints unique."""
+        ...
+
+    def sent(self, hint: Hint) -> None:
+        """The hint was published."""
+        ...
+
+    def begin(self, hint: Hint, nonce: str, worker: str, lease: timedelta) -> list[Attempt]:
+        """Take what a hint names and may run now; the same nonce again gets the same answer."""
+        ...
+
+    def renew(self, tokens: Sequence[str], lease: timedelta, hint: Hint) -> list[str]:
+        """For each token: `ok`, a reason of `Stopped`, or `gone` (not held, or past its time limit)."""
+        ...
+
+    def arm(self, token: str, slot: Ms, due: Ms) -> bool:
+        """Arm the next slot of an overlapping job while its attempt runs; False when the token holds nothing."""
+        ...
+
+    def settle(self, settlements: Sequence[Settlement], hint: Hint, done: bool) -> list[Answer]:
+        """End attempts. `done` says that this was the last of the hint, which frees its slot."""
+        ...
+
+    def release(self, tokens: Sequence[str], hint: Hint, done: bool) -> None:
+        """Give back what was begun and not started; it counts as never begun."""
+        ...
+
+    def rescue(self) -> int:
+        """Take back attempts whose lease ended; returns how many."""
+        ...
+
+    def gap(self) -> None:
+        """Redis was away: what was running then is not charged, and nobody is rescued for one renewal."""
+        ...
+
+    def apply(self) -> int | None:
+        """Bring the next jobs to a loaded revision; returns how many are left, None when nothing loads."""
+        ...
+
+    def beat(self, report: str, who: str) -> None:
+        """Record a heartbeat; waiting jobs that were looked at before it may be looked at again."""
+        ...
+
+    def overview(self) -> Overview:
+        """Flags, phases and counts."""
+        ...
+
+    def in_places(self, places: Sequence[Place], limit: int) -> list[JobView]:
+        """At most so many jobs of some places that keep an order: timed, ready, waiting, sent, running."""
+        ...
+
+    def cyclic(self) -> list[str]:
+        """Ids of the cyclic jobs."""
+        ...
+
+
+class Fleet(Protocol):
+    """What all plans share."""
+
+    def plans(self) -> list[str]:
+        """Names of all plans."""
+        ...
+
+    def workers(self) -> tuple[list[Worker], list[str]]:
+        """Living workers, and names of those that went without a word."""
+        ...
+
+    def ring(self) -> None:
+        """Wake a beat."""
+        ...
+
+    def listen(self, patience: timedelta) -> bool:
+        """Wait for a ring; False when none came."""
         ...

@@ -5,12 +5,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import pytest
 import redis
+from celery_kit import Start, celery_process
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
@@ -103,3 +105,14 @@ def leaked_keys(client: "redis.Redis", *, own_only: bool) -> list[str]:
     """Keys without a time to live that nobody declared permanent; with `own_only`, a broker's keys are let be."""
     stay = [key for key in client.scan_iter(count=1000) if client.ttl(key) == -1]
     return sorted(key for key in stay if not PERMANENT.fullmatch(key) and (key.startswith(OWN) or not own_only))
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts `celery -A module …` processes and ends them after the test; their output is in tmp_path."""
+    with ExitStack() as stack:
+
+        def begin(module: str, *args: str, **env: str) -> "subprocess.Popen[bytes]":
+            return stack.enter_context(celery_process(tmp_path / f"{args[0]}.log", [module, *args], env))
+
+        yield begin

@@ -137,10 +137,10 @@ class MemoryRunLog:
         self._histories: dict[str, RunHistory] = {}
         self._watched: dict[str, Watched] = {}
 
-    def record(self, run_of: Watched, measured: Measured) -> None:
+    def record(self, run_of: Watched, measured: Measured, ago: timedelta = timedelta()) -> None:
         """See `RunLog`."""
         old = self.history(run_of.name)
-        recent = [Run(self._now(), measured), *old.recent][:RUNS_KEPT]
+        recent = [Run(self._now() - ago, measured), *old.recent][:RUNS_KEPT]
         failed = bool(measured.error)
         kept_failures = sum(bool(run.measured.error) for run in recent)
         self._histories[run_of.name] = RunHistory(

@@ -10,7 +10,7 @@ from moie_worker.adapters.redis.connect import address_of, translated
 from moie_worker.adapters.redis.keys import Keys
 from moie_worker.adapters.redis.scripts import Scripts
 from moie_worker.plan.letters import Measured, Run, RunHistory, Watched
-from moie_worker.plan.times import moment
+from moie_worker.plan.times import moment, to_ms
 
 ERROR_KEPT = 500  # characters of an error's text kept with each run
 
@@ -24,13 +24,14 @@ class RedisRunLog:
         self._keys = Keys(plan)
         self._where = address_of(client)
 
-    def record(self, run_of: Watched, measured: Measured) -> None:
+    def record(self, run_of: Watched, measured: Measured, ago: timedelta = timedelta()) -> None:
         """See `RunLog`. Raises UnreachableError."""
         interval = None if run_of.interval is None else run_of.interval.total_seconds()
         self._run(
             "run_record",
             name=run_of.name,
             ok=int(not measured.error),
+            ago_ms=to_ms(ago),
             run=json.dumps(run_fields(measured)),
             watched=json.dumps({"entry": run_of.entry, "interval_s": interval}),
         )

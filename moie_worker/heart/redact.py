@@ -1,0 +1,45 @@
+"""Hides secrets in what people are shown. What is replayed keeps them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from moie_worker.addresses import redact
+from moie_worker.plan.letters import Letter, LetterHead
+
+HIDDEN = "***"
+SECRET_NAME = re.compile(
+    r"passw|passphrase|pwd|secret|token|api[-_]?key|private[-_]?key|access[-_]?key|credential|authori[sz]ation|cookie",
+    re.IGNORECASE,
+)
+SECRET_IN_TEXT = re.compile(
+    rf"""(["']?[\w-]*(?:{SECRET_NAME.pattern})[\w-]*["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&)}}]+)""", re.I
+)
+
+
+def shown(letter: Letter) -> Letter:
+    """The letter as people see it."""
+    return Letter(head_shown(letter.head), values_shown(letter.payload), values_shown(letter.evidence))
+
+
+def head_shown(head: LetterHead) -> LetterHead:
+    """A line of the list as people see it."""
+    return replace(head, reason=text_shown(head.reason))
+
+
+def values_shown(value: Any) -> Any:
+    """JSON values without what stands under a name like a password's, at any depth."""
+    if isinstance(value, Mapping):
+        return {
+            name: HIDDEN if SECRET_NAME.search(str(name)) and below is not None else values_shown(below)
+            for name, below in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [values_shown(below) for below in value]
+    return text_shown(value) if isinstance(value, str) else value
+
+
+def text_shown(text: str) -> str:
+    """A text without the passwords of addresses and without what follows `password=` and its kin."""
+    return SECRET_IN_TEXT.sub(rf"\1{HIDDEN}", redact(text))
