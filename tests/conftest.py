@@ -12,11 +12,11 @@ from typing import cast
 
 import pytest
 import redis
-from celery_kit import Start, celery_process
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from moie_worker.adapters.redis.keys import PERMANENT
+from tests.celery_kit import Start, celery_process
 
 OWN = "moie:"
 BESIDE_BROKER = ("integration", "chaos")
