@@ -62,7 +62,7 @@ class Book:
 class Process:
     """One line of the process table."""
 
-    __slots__ = ("alive", "group", "parent", "pid", "session", "ticks")
+    __slots__ = ("_ignored", "alive", "group", "parent", "pid", "session", "ticks")
 
     def __init__(self, pid: int, stat: bytes) -> None:
         fields = stat[stat.rindex(b")") + 2 :].split()  # the name may contain anything, so count from its end
@@ -72,6 +72,11 @@ class Process:
         self.group = int(fields[2])
         self.session = int(fields[3])
         self.ticks = int(fields[19])
+        self._ignored = int(fields[30])
+
+    def ignores(self, number: int) -> bool:
+        """Whether it ignores a signal below 32."""
+        return bool(self._ignored >> (number - 1) & 1)
 
 
 def look(pid: int) -> Process | None:

@@ -10,7 +10,7 @@ _ESCAPES = re.compile(
     r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"
     r"|\x1b[ -/]*[0-~]"
 )
-# What is left of control characters, and what reorders or breaks lines behind the reader's back; a run of it is one mark.
+# What is left of control characters, and what reorders or breaks lines unseen; a run of it becomes one mark.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffd]+")
 
 

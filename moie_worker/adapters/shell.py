@@ -6,13 +6,12 @@ import resource
 import signal
 import sys
 import time
-import weakref
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from moie_worker.adapters.output import Capture
-from moie_worker.adapters.shell_children import Children
+from moie_worker.adapters.shell_children import children_here
 from moie_worker.adapters.shell_spawn import CannotStartError, Child, base_environment, prepare
 from moie_worker.adapters.shell_verdict import Verdict, ended_early, judge
 from moie_worker.adapters.shell_watch import Limits, Watch
@@ -23,7 +22,7 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in a unit of ru_max
 
 
 class ShellRunner:
-    """The runner of a process: safe for threads, and a fork of the process begins anew.
+    """Safe for threads, and after a fork: what the parent runs is the parent's.
 
     `environ` is the worker's environment, of which a command gets a harmless part and what it names. `head` and
     `tail` are the bytes of output that are kept.
@@ -36,9 +35,6 @@ class ShellRunner:
         self._tail = tail
         self._unnamed = itertools.count(1)
         self._oom_kills = oom_kills()
-        self._children = Children()
-        runner = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: _begin_anew(runner))
 
     def run(self, command: Command, stop: Stop | None = None) -> Evidence:
         """Run to its end, its time limit or a stop; never raises for what the command does.
@@ -48,38 +44,33 @@ class ShellRunner:
         token = command.token or f"unnamed-{os.getpid()}-{next(self._unnamed)}"  # strays are known by it
         if stop is not None and stop.reason is not None:
             return Evidence(Outcome.CANCELLED, f"cancelled before it began: {stop.reason}")
-        if self._children.lapsed(token):
+        if children_here().lapsed(token):
             return Evidence(Outcome.LOST, "its lease ran out before it began")
         try:
             start = prepare(command, self._base, self._environ, token)
-            child = self._children.start(start, token)
+            child = children_here().start(start, token)
         except CannotStartError as error:
             return Evidence(Outcome.BROKEN, str(error))
         try:
             return self._follow(child, command, token, stop)
         finally:
             child.close()
-            self._children.ended(child, token)
+            children_here().ended(child, token)
 
     def renewed(self, tokens: Sequence[str], lease: timedelta, sent_at: float) -> None:
         """The leases of these attempts hold for `lease` from the monotonic time `sent_at`.
 
         With `timedelta.max` the guard ends what they run when this process ends, and not before.
         """
-        self._children.renew(tokens, lease, sent_at)
+        children_here().renew(tokens, lease, sent_at)
 
     def forget(self, tokens: Sequence[str]) -> None:
         """These attempts are over: end what they left behind, drop them from the guard."""
-        self._children.forget(tokens)
+        children_here().forget(tokens)
 
     def close(self) -> None:
         """End the guard, and with it whatever still runs under a lease."""
-        self._children.close()
-
-    def begin_anew(self) -> None:
-        """Called in a fork: what runs belongs to the parent."""
-        self._children.abandon()
-        self._children = Children()
+        children_here().close()
 
     def _follow(self, child: Child, command: Command, token: str, stop: Stop | None) -> Evidence:
         capture = Capture(self._head, self._tail)
@@ -102,7 +93,7 @@ class ShellRunner:
             return Verdict(Outcome.BROKEN, "its exit code is lost: another part of this process collected it")
         if status == 0:
             return judge(status)
-        return judge(status, lapsed=self._children.lapsed(token), out_of_memory=self._out_of_memory(status))
+        return judge(status, lapsed=children_here().lapsed(token), out_of_memory=self._out_of_memory(status))
 
     def _out_of_memory(self, status: int) -> bool:
         """Whether the kernel ended processes for want of memory since the last time it was asked."""
@@ -110,11 +101,6 @@ class ShellRunner:
             return False
         before, self._oom_kills = self._oom_kills, oom_kills()
         return self._oom_kills > before
-
-
-def _begin_anew(runner: "weakref.ref[ShellRunner]") -> None:
-    if (alive := runner()) is not None:
-        alive.begin_anew()
 
 
 def _collect(pid: int) -> tuple[int | None, resource.struct_rusage | None]:

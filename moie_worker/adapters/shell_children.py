@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from moie_worker.adapters.guard import token_of
 from moie_worker.adapters.shell_guard import Guard
-from moie_worker.adapters.shell_spawn import Child, Start, spawn
+from moie_worker.adapters.shell_spawn import Child, Start, inheritable, spawn
 from moie_worker.adapters.shell_strays import become_foster_parent, end, strays
 
 _SWEEP_S = 0.1  # between sweeps that nobody waits for
@@ -26,21 +27,28 @@ class Lease:
 
 
 class Children:
-    """The children of one process; a fork makes its own."""
+    """The children of one process. Whoever else runs commands in it must do so through the same object."""
 
     def __init__(self) -> None:
+        self._own = token_of(os.getpid())  # a worker may itself be run by a worker: all it starts has that token
         self._lock = threading.Lock()
         self._guard = Guard()
         self._running: dict[int, tuple[str, int]] = {}  # process id -> token, start in ticks after boot
         self._leases: dict[str, Lease] = {}
         self._next_sweep = 0.0
-        become_foster_parent()
+        self._unwanted = inheritable()
+        self.others = become_foster_parent()
+
+    @property
+    def guard_pid(self) -> int:
+        """The process id of the guard; 0 while there is none."""
+        return self._guard.pid
 
     def start(self, start: Start, token: str) -> Child:
         """Start a command of an attempt, or CannotStartError."""
         with self._lock:  # a sweep must not see a child that is not written down
             ticks = _ticks()
-            child = spawn(start)
+            child = spawn(start, self._unwanted)
             self._running[child.pid] = (token, ticks)
             if token in self._leases:
                 self._guard.tell(_start_line(child.pid, token, ticks), self._everything)
@@ -69,6 +77,7 @@ class Children:
             for token in tokens:
                 known = self._leases.get(token, Lease(until, ticks))
                 self._leases[token] = Lease(max(until, known.end), known.since)
+            self._unwanted = inheritable()  # a library may have opened one since
             if tokens:
                 self._guard.tell(_lease_line(until, tokens), self._everything)
         self.sweep_sometimes()
@@ -112,32 +121,46 @@ class Children:
                 clean += 1
 
     def close(self) -> None:
-        """End the guard."""
+        """Forget every attempt, and end the guard."""
         with self._lock:
+            self._leases.clear()
             self._guard.close()
+        self.sweep()
 
     def abandon(self) -> None:
         """This process is a fork: the children and the guard are its parent's."""
         self._guard.abandon()
 
+    def knows(self, pid: int) -> bool:
+        """Whether somebody waits for this child."""
+        return pid in self._running or pid == self._guard.pid
+
+    def runs(self, session: int) -> bool:
+        """Whether a command runs in this session."""
+        return session in self._running
+
+    def is_live(self, token: str) -> bool:
+        """Whether this attempt is not over."""
+        lease = self._leases.get(token)
+        return (
+            (lease is not None and lease.end > time.monotonic())
+            or token == self._own
+            or any(token == running for running, _ in self._running.values())
+        )
+
+    def oldest(self) -> int:
+        """When the oldest live attempt began, in ticks after boot; later than now, if there is none."""
+        now = time.monotonic()
+        leased = [lease.since for lease in self._leases.values() if lease.end > now]
+        return min([*leased, *(ticks for _, ticks in self._running.values())], default=_ticks() + 1)
+
     def _end_strays(self) -> bool:
         """Kill and collect; False when there was nothing."""
         with self._lock:
-            found = strays(self._is_ours, set(self._running), self._is_live, self._oldest)
+            found = strays(self)
             for pid in found:
                 end(pid)
         return bool(found)
-
-    def _is_ours(self, pid: int) -> bool:
-        return pid in self._running or pid == self._guard.pid
-
-    def _is_live(self, token: str) -> bool:
-        return token in self._leases or any(token == running for running, _ in self._running.values())
-
-    def _oldest(self) -> int:
-        """When the oldest live attempt began, in ticks after boot; now, if there is none."""
-        began = [ticks for _, ticks in self._running.values()] + [lease.since for lease in self._leases.values()]
-        return min(began, default=_ticks() + 1)
 
     def _everything(self) -> str:
         """What a new guard must know."""
@@ -159,3 +182,28 @@ def _start_line(pid: int, token: str, ticks: int) -> str:
 def _ticks() -> int:
     """Now, as the kernel counts the start of processes."""
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS) if hasattr(time, "CLOCK_BOOTTIME") else 0
+
+
+class _Here:
+    """The children of this process: children are a fact of a process, so there is one of it, and a fork begins anew."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._children: Children | None = None
+
+    def __call__(self) -> Children:
+        with self._lock:
+            if self._children is None:
+                self._children = Children()
+            return self._children
+
+    def begin_anew(self) -> None:
+        """Called in a fork."""
+        if self._children is not None:
+            self._children.abandon()
+        self._lock = threading.Lock()
+        self._children = None
+
+
+children_here = _Here()
+os.register_at_fork(after_in_child=children_here.begin_anew)

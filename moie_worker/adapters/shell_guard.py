@@ -28,7 +28,7 @@ class Guard:
             return
         if self.pid:
             log.warning("the guard of this worker ended and is started again", extra={"event": "guard.restarted"})
-        self.close()
+            self._discard()
         try:
             self._start()
         except OSError as error:
@@ -49,6 +49,11 @@ class Guard:
         """Leave it to the process that started it: this one is a fork of that."""
         if self._pipe >= 0:
             os.close(self._pipe)
+
+    def _discard(self) -> None:
+        """Be sure that it is dead before its pipe closes: a stuck one would later take that for our death."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.close()
 
     def _start(self) -> None:
         read, write = os.pipe()

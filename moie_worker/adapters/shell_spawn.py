@@ -86,23 +86,22 @@ def _enter(directory: str, cmd: str | Sequence[str]) -> list[str]:
 
 
 def _directory(cwd: str) -> str:
-    path = os.path.abspath(cwd)  # noqa: PTH100 -- absolute, so that neither CDPATH nor "cd -" can lead elsewhere
     try:
-        mode = os.stat(path).st_mode  # noqa: PTH116
+        mode = os.stat(cwd).st_mode  # noqa: PTH116 -- an empty path is no directory, where pathlib takes it for "."
     except (OSError, ValueError) as error:
         raise CannotStartError(f"cannot enter the directory {_shown(cwd)}: {_reason(error)}") from error
     if not stat.S_ISDIR(mode):
         raise CannotStartError(f"cannot enter the directory {_shown(cwd)}: it is not a directory")
-    return path
+    return os.path.abspath(cwd)  # noqa: PTH100 -- absolute, so that neither CDPATH nor "cd -" can lead elsewhere
 
 
 def _found(name: str, path: str) -> str:
     """The file that a name means, as a shell would find it."""
     there = None
     for candidate in [name] if "/" in name else _candidates(name, path):
-        if os.path.isfile(candidate):  # noqa: PTH113 -- a name with a NUL byte is simply not there
-            if os.access(candidate, os.X_OK):
-                return candidate
+        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):  # noqa: PTH113 -- False for a NUL byte
+            return candidate
+        if os.path.exists(candidate):  # noqa: PTH110
             there = candidate
     if there is not None:
         raise CannotStartError(f"not executable: {_shown(there)}")
@@ -113,8 +112,21 @@ def _candidates(name: str, path: str) -> Iterator[str]:
     return (f"{directory or '.'}/{name}" for directory in path.split(":")) if name else iter(())
 
 
-def spawn(start: Start) -> Child:
-    """Start it, or CannotStartError. Costs about what posix_spawn costs."""
+def inheritable() -> list[int]:
+    """The descriptors of this process that a program started here would get, but for the three standard ones."""
+    opened = (int(name) for name in os.listdir("/dev/fd"))  # noqa: PTH208
+    return [descriptor for descriptor in opened if descriptor > 2 and _is_inheritable(descriptor)]
+
+
+def _is_inheritable(descriptor: int) -> bool:
+    try:
+        return os.get_inheritable(descriptor)
+    except OSError:
+        return False  # closed in the meantime
+
+
+def spawn(start: Start, unwanted: Sequence[int]) -> Child:
+    """Start it without the `unwanted` descriptors, or CannotStartError. Costs about what posix_spawn costs."""
     try:
         read, write = _pipe()
     except OSError as error:
@@ -129,6 +141,7 @@ def spawn(start: Start) -> Child:
                 (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, write, 1),
                 (os.POSIX_SPAWN_DUP2, write, 2),
+                *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in unwanted if _is_inheritable(descriptor)),
             ],
             setsid=True,
             setsigmask=(),
@@ -173,4 +186,4 @@ def _reason(error: Exception) -> str:
 def _shown(text: str) -> str:
     """A name fit for one line of a message."""
     short = text if len(text) <= 200 else text[:200] + "…"
-    return short if short.isprintable() else ascii(short)
+    return short if short.isprintable() and short else ascii(short)

@@ -46,7 +46,7 @@ class Watch:
         self._poll.register(child.pipe, select.POLLIN)
         if child.pidfd >= 0:
             self._poll.register(child.pidfd, select.POLLIN)
-        if stop is not None:
+        if stop is not None and stop.fileno() >= 0:
             self._poll.register(stop, select.POLLIN)
 
     def follow(self) -> bool:

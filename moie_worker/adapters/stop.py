@@ -28,7 +28,7 @@ class StopFlag:
                     os.write(self._write, b"s")
 
     def fileno(self) -> int:
-        """Readable once `set` was called; -1 after `close`, which poll passes over."""
+        """Readable once `set` was called; -1 after `close`."""
         return self._read
 
     def close(self) -> None:

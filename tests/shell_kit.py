@@ -1,0 +1,80 @@
+"""What tests of the shell runner share: looking at processes, waiting at the true edge, a worker to be killed."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+from moie_worker.adapters.guard import everyone, token_of
+from moie_worker.ports import Command
+
+PATIENCE_S = 10.0
+
+# A worker in short: runs each command under its token and a lease, in threads, and says what came of it.
+WORKER = """
+import os, sys, threading, time
+from datetime import timedelta
+from moie_worker.adapters.shell import ShellRunner
+from moie_worker.adapters.shell_children import children_here
+from moie_worker.ports import Command
+
+lease, token, commands = float(sys.argv[1]), sys.argv[2], sys.argv[3:]
+runner = ShellRunner(os.environ)
+runner.renewed([token], timedelta(seconds=lease), time.monotonic())
+print(children_here().guard_pid, flush=True)
+
+def work(text):
+    evidence = runner.run(Command(text, timedelta(seconds=60), token=token))
+    print(evidence.outcome, evidence.message, flush=True)
+
+for text in commands:
+    threading.Thread(target=work, args=(text,)).start()
+"""
+
+
+def wait_until(true: Callable[[], object], description: str, patience_s: float = PATIENCE_S) -> None:
+    """Look until it is true; fail with the description when it does not become so."""
+    until = time.monotonic() + patience_s
+    while not true():
+        assert time.monotonic() < until, f"not within {patience_s} s: {description}"
+        time.sleep(0.005)
+
+
+def alive(token: str) -> list[int]:
+    """The living processes of an attempt, wherever they are."""
+    return [process.pid for process in everyone() if process.alive and token_of(process.pid) == token]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process is there and not only waiting to be collected."""
+    return any(process.pid == pid and process.alive for process in everyone())
+
+
+def zombies() -> list[int]:
+    """Children of this process that nobody collected."""
+    return [process.pid for process in everyone() if process.parent == os.getpid() and not process.alive]
+
+
+def command(cmd: str | Sequence[str], token: str, timeout_s: float = 30, grace_s: float = 0.2) -> Command:
+    """A command of an attempt."""
+    return Command(cmd, timedelta(seconds=timeout_s), token=token, grace=timedelta(seconds=grace_s))
+
+
+@contextmanager
+def worker(token: str, *commands: str, lease_s: float = 60) -> Iterator["subprocess.Popen[str]"]:
+    """A worker process that runs these commands; killed at the end, if it is still there."""
+    arguments = [sys.executable, "-c", WORKER, str(lease_s), token, *commands]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def guard_of(process: "subprocess.Popen[str]") -> int:
+    """The process id of a worker's guard, which it tells first."""
+    assert process.stdout is not None
+    return int(process.stdout.readline())
