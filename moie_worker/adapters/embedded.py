@@ -15,7 +15,8 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from moie_worker.adapters.embedded_probe import info
-from moie_worker.adapters.home import Home, locked, write_private
+from moie_worker.adapters.files import write_private
+from moie_worker.adapters.home import Home, locked
 from moie_worker.adapters.processes import Launch, exited, free_port, spawn, stop, wait_until
 from moie_worker.errors import MoieError, RefusedError, UnreachableError
 

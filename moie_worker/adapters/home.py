@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from moie_worker.adapters.files import write_private
+from moie_worker.adapters.leftovers import end_leftovers
 from moie_worker.adapters.processes import identity, wait_until
 from moie_worker.errors import InputError, RefusedError
 from moie_worker.settings import EMBEDDED_URL_FILE
@@ -88,21 +90,12 @@ class Home:
         return made
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace a file as a whole; readable by its owner only."""
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-
-
 @contextlib.contextmanager
 def hold(home: Home, now: datetime) -> Iterator[None]:
-    """Be the only `moie up` on this home. Raises RefusedError when there is one."""
+    """Be the only `moie up` on this home. Raises RefusedError when there is one.
+
+    Ends what a killed one left behind; its Redis is left to `embedded.prepare`, which lets it end in order.
+    """
     home.prepare()
     descriptor = os.open(home.lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -111,6 +104,7 @@ def hold(home: Home, now: datetime) -> Iterator[None]:
         me = Holder(os.getpid(), identity(os.getpid()) or "", now.isoformat(timespec="seconds"))
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(asdict(me)).encode(), 0)
+        end_leftovers(home.parts)
         yield
     finally:
         os.close(descriptor)

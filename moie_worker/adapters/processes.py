@@ -71,8 +71,8 @@ def kill_group(pid: int, number: signal.Signals) -> None:
 
 def stop(process: subprocess.Popen[bytes], timeout_s: float) -> int:
     """TERM to the leader, KILL to the group when it takes longer. Returns the exit code."""
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGTERM)
+    if process.returncode is None:
+        os.kill(process.pid, signal.SIGTERM)  # Popen.send_signal would reap it, and its group be left
     if not wait_until(lambda: exited(process) is not None, timeout_s):
         kill_group(process.pid, signal.SIGKILL)
     return process.wait()

@@ -180,7 +180,11 @@ def test_damaged_data_are_an_error_that_says_where_the_reason_is(home: Home) -> 
 
 def start_host(home: Home) -> "subprocess.Popen[str]":
     host = subprocess.Popen(
-        [sys.executable, "-c", HOST, str(home.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOST, str(home.root)],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert host.stdout is not None
     assert host.stdout.readline().startswith("unix://")
