@@ -7,8 +7,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from moie_worker.plan.flow import Answer, Attempt, Hint, JobView, JournalEntry, Overview, Reserved, Settlement
 from moie_worker.plan.letters import Claim, Death, Letter, LetterFilter, LetterPage, Measured, RunHistory, Watched
-from moie_worker.plan.states import Outcome
+from moie_worker.plan.presence import Worker
+from moie_worker.plan.states import Outcome, Place
+from moie_worker.plan.times import Ms
 
 
 class Clock(Protocol):
@@ -273,6 +276,10 @@ class Store(Protocol):
         """Record a heartbeat; waiting jobs that were looked at before it may be looked at again."""
         ...
 
+    def queues(self) -> Sequence[str]:
+        """The queues that the jobs of the plan are in."""
+        ...
+
     def overview(self) -> Overview:
         """Flags, phases and counts."""
         ...
@@ -283,6 +290,10 @@ class Store(Protocol):
 
     def cyclic(self) -> list[str]:
         """Ids of the cyclic jobs."""
+        ...
+
+    def read_journal(self, limit: int) -> list[JournalEntry]:
+        """The newest entries, oldest first."""
         ...
 
 

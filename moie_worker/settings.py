@@ -121,6 +121,10 @@ class Settings(BaseSettings):
     sweep: Duration = Field(
         timedelta(seconds=1), description="The longest time for which beat does not look at what is due."
     )
+    patience: Duration = Field(
+        timedelta(seconds=5),
+        description="How long a running command may go on after its worker was asked to end; then it is given back.",
+    )
     threads: int = Field(2, ge=1, le=64, description="Commands run at once by each pool process of a worker.")
     redis_timeout: Duration = Field(
         timedelta(seconds=5), description="A call to Redis that has no answer after this long has failed."

@@ -1,9 +1,12 @@
 """A request to end a running command early."""
 
 import os
+import select
 import threading
 from types import TracebackType
 from typing import Self
+
+from moie_worker.ports import Stop
 
 
 class StopFlag:
@@ -30,6 +33,15 @@ class StopFlag:
     def fileno(self) -> int:
         """Readable once `set` was called; -1 after `close`."""
         return self._read
+
+    @staticmethod
+    def wait_for(stop: Stop, seconds: float) -> bool:
+        """Wait for a stop; False when it did not come in time."""
+        if stop.reason is None and seconds > 0:
+            poll = select.poll()
+            poll.register(stop.fileno(), select.POLLIN)
+            poll.poll(seconds * 1000)
+        return stop.reason is not None
 
     def close(self) -> None:
         """Give the descriptors back. May be repeated; must not be called while a command still polls them."""

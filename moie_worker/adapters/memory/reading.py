@@ -13,6 +13,10 @@ from moie_worker.plan.states import Place
 class Reading(Core):
     """Reads; none of them changes anything."""
 
+    def queues(self) -> list[str]:
+        """The queues that the jobs of the plan are in."""
+        return sorted({state.definition.queue for state in self.jobs.values()})
+
     def overview(self) -> Overview:
         """Flags, phases and counts."""
         counts = Counter((s.definition.phase, s.definition.cyclic, s.place) for s in self.jobs.values())
@@ -24,7 +28,7 @@ class Reading(Core):
             counts=dict(counts),
             approvals=dict(self.approvals),
             dead_letters=len(self.letters),
-            queues=tuple(sorted({state.definition.queue for state in self.jobs.values()})),
+            queues=tuple(self.queues()),
         )
 
     def job(self, job: str) -> JobView:

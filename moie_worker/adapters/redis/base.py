@@ -1,9 +1,11 @@
 """What the parts of the Redis store share."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from redis import Redis
 
+from moie_worker.adapters.redis.connect import address_of, translated
 from moie_worker.adapters.redis.keys import Keys
 from moie_worker.adapters.redis.scripts import Scripts
 from moie_worker.errors import NotFoundError, RefusedError
@@ -17,14 +19,20 @@ class Base:
         self.plan = plan
         self.client = client
         self._scripts = scripts or Scripts(client)
+        self._where = address_of(client)
 
     def call(self, operation: str, args: Any = ()) -> Any:
         """Run an operation on this plan."""
-        return self._scripts.run(operation, [self.key("plan")], args)
+        return self.call_with(operation, [], args)
 
     def call_with(self, operation: str, keys: list[str], args: Any) -> Any:
         """Run an operation that names further keys."""
-        return self._scripts.run(operation, [self.key("plan"), *keys], args)
+        with translated(self._where):
+            return self._scripts.run(operation, [self.key("plan"), *keys], args)
+
+    def reaching(self) -> AbstractContextManager[None]:
+        """Around every other use of the client: its errors become ours."""
+        return translated(self._where)
 
 
 def accept(what: str, answer: str) -> None:

@@ -22,7 +22,7 @@ class Loading(Base):
         stage, todo = (self.key("stage", secrets.token_hex(8), part) for part in ("defs", "todo"))
         for start in range(0, len(plan.jobs), CHUNK):
             chunk = plan.jobs[start : start + CHUNK]
-            with self.client.pipeline(transaction=False) as pipe:
+            with self.reaching(), self.client.pipeline(transaction=False) as pipe:
                 pipe.hset(stage, mapping={job.id: job.to_json() for job in chunk})
                 pipe.rpush(todo, *(job.id for job in chunk))
                 pipe.expire(stage, STAGE_TTL_S)
@@ -49,6 +49,10 @@ class Loading(Base):
 
     def _stage_removals(self, plan: Compiled, todo: str) -> None:
         kept = {job.id for job in plan.jobs}
+        with self.reaching():
+            self._stage_gone(kept, todo)
+
+    def _stage_gone(self, kept: set[str], todo: str) -> None:
         gone = sorted(job for job, _ in self.client.hscan_iter(self.key("state"), count=1000) if job not in kept)
         for start in range(0, len(gone), CHUNK):
             self.client.rpush(todo, *gone[start : start + CHUNK])

@@ -26,7 +26,7 @@ class Reading(Base):
 
     def overview(self) -> Overview:
         """Flags, phases and counts, in one round trip."""
-        with self.client.pipeline(transaction=True) as pipe:
+        with self.reaching(), self.client.pipeline(transaction=True) as pipe:
             pipe.time()
             pipe.hgetall(self.key("plan"))
             pipe.hgetall(self.key("phases"))
@@ -46,9 +46,15 @@ class Reading(Base):
             queues=tuple(json.loads(plan.get("queues", "[]"))),
         )
 
+    def queues(self) -> list[str]:
+        """The queues that the jobs of the plan are in."""
+        with self.reaching():
+            return list(json.loads(str(self.client.hget(self.key("plan"), "queues") or "[]")))
+
     def meta(self) -> dict[str, Any]:
         """What the document says besides its jobs."""
-        text = self.client.hget(self.key("plan"), "meta")
+        with self.reaching():
+            text = self.client.hget(self.key("plan"), "meta")
         return dict(json.loads(str(text))) if text else {}
 
     def job(self, job: str) -> JobView:
@@ -61,23 +67,26 @@ class Reading(Base):
     def in_places(self, places: Sequence[Place], limit: int) -> list[JobView]:
         """At most so many jobs of some places that keep an order: timed, ready, waiting, sent, running."""
         found: list[tuple[float, str]] = []
-        for key in self._order_keys(places):
-            found += [(score, job) for job, score in self._pairs(key, limit)]
-        if Place.RUNNING in places:
-            tokens: list[Any] = list(self.client.zrange(self.key("leases"), 0, limit - 1))
-            records = self.client.hmget(self.key("attempts"), tokens) if tokens else []
-            found += [(0.0, json.loads(record)["job"]) for record in records if record]
+        with self.reaching():
+            for key in self._order_keys(places):
+                found += [(score, job) for job, score in self._pairs(key, limit)]
+            if Place.RUNNING in places:
+                found += [(0.0, job) for job in self._running(limit)]
         return self._views([job for _, job in sorted(found)[:limit]])
+
+    def _running(self, limit: int) -> list[str]:
+        tokens: list[Any] = list(self.client.zrange(self.key("leases"), 0, limit - 1))
+        records: list[Any] = self.client.hmget(self.key("attempts"), tokens) if tokens else []
+        return [json.loads(record)["job"] for record in records if record]
 
     def _pairs(self, key: str, limit: int) -> list[tuple[str, float]]:
         rows: Iterable[Any] = self.client.zrange(key, 0, limit - 1, withscores=True)
         return [(str(job), float(score)) for job, score in rows]
 
     def _order_keys(self, places: Sequence[Place]) -> Iterator[str]:
-        queues = json.loads(str(self.client.hget(self.key("plan"), "queues") or "[]"))
         if Place.TIMED in places:
             yield self.key("timed")
-        for queue in queues:
+        for queue in self.queues():
             if Place.READY in places:
                 yield self.key("ready", queue, "cyclic")
                 yield self.key("ready", queue, "job")
@@ -87,20 +96,21 @@ class Reading(Base):
 
     def all_jobs(self) -> Iterator[JobView]:
         """Every job, in no order; reads in pieces."""
-        batch: list[str] = []
-        for job, _ in self.client.hscan_iter(self.key("state"), count=CHUNK):
-            batch.append(job)
-            if len(batch) >= CHUNK:
-                yield from self._views(batch)
-                batch = []
-        yield from self._views(batch)
+        cursor = 0
+        while True:
+            with self.reaching():
+                cursor, page = self.client.hscan(self.key("state"), cursor, count=CHUNK)
+            yield from self._views([str(job) for job in page])
+            if cursor == 0:
+                return
 
     def _views(self, jobs: Sequence[str]) -> list[JobView]:
         if not jobs:
             return []
-        packed: list[Any] = self.client.hmget(self.key("state"), list(jobs))
+        with self.reaching():
+            packed: list[Any] = self.client.hmget(self.key("state"), list(jobs))
         states = {job: _unpack(text) for job, text in zip(jobs, packed, strict=True) if text}
-        with self.client.pipeline(transaction=False) as pipe:
+        with self.reaching(), self.client.pipeline(transaction=False) as pipe:
             for job, state in states.items():
                 pipe.hget(self.key("defs", state["drev"]), job)
                 pipe.hget(self.key("evidence"), job)
@@ -114,11 +124,13 @@ class Reading(Base):
 
     def cyclic(self) -> list[str]:
         """Ids of the cyclic jobs."""
-        return sorted(str(job) for job in self.client.smembers(self.key("cyclics")))
+        with self.reaching():
+            return sorted(str(job) for job in self.client.smembers(self.key("cyclics")))
 
     def read_journal(self, limit: int) -> list[JournalEntry]:
         """The newest entries, oldest first."""
-        rows: list[Any] = list(self.client.xrevrange(self.key("journal"), count=limit) or ())
+        with self.reaching():
+            rows: list[Any] = list(self.client.xrevrange(self.key("journal"), count=limit) or ())
         return [_entry(number, fields) for number, fields in reversed(rows)]
 
 

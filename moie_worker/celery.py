@@ -1,0 +1,72 @@
+"""The Celery application: `celery -A moie_worker worker | beat | flower`."""
+
+import os
+import sys
+from typing import Any
+
+from celery import Celery
+
+from beat_schedule import BEAT_SCHEDULE, HEARTBEAT
+from moie_worker import settings
+from moie_worker.addresses import tls_options
+from moie_worker.errors import MoieError
+from moie_worker.settings import Settings
+
+
+def configuration(told: Settings) -> dict[str, Any]:
+    """Celery's configuration; docs/explanation says why each line is there."""
+    broker = told.celery_broker_url()
+    timeout = told.redis_timeout.total_seconds()
+    return {
+        "broker_url": broker,
+        "broker_use_ssl": tls_options(broker),
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_pool_acquire_timeout": 2 * timeout,
+        "broker_transport_options": {
+            "socket_timeout": timeout,
+            "socket_connect_timeout": timeout,
+            "socket_keepalive": True,
+            "health_check_interval": timeout,
+        },
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "task_ignore_result": True,
+        "task_default_queue": "default",
+        "task_create_missing_queues": True,
+        "worker_prefetch_multiplier": 1,
+        "worker_send_task_events": True,
+        "worker_hijack_root_logger": True,
+        "worker_concurrency": (os.cpu_count() or 1) + 1,  # one process of the pool is kept for heartbeats
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "beat_scheduler": "plan",
+        "beat_enable_remote_control": True,
+        "beat_schedule": beat_schedule(told),
+        "enable_utc": True,
+        "timezone": "UTC",
+        "imports": ["moie_worker.doors.tasks"],
+    }
+
+
+def beat_schedule(told: Settings) -> dict[str, dict[str, Any]]:
+    """The entries of beat_schedule.py, with the period of the heartbeat from the settings."""
+    entries = {name: dict(entry) for name, entry in BEAT_SCHEDULE.items()}
+    for entry in entries.values():
+        if entry["task"] == HEARTBEAT:
+            entry["schedule"] = told.heartbeat.total_seconds()
+    return entries
+
+
+def make_app() -> Celery:
+    """The application that the environment describes. Ends the process with a line of explanation where it cannot."""
+    app = Celery("moie_worker")
+    try:
+        app.conf.update(configuration(settings.load()))
+    except MoieError as error:
+        sys.stderr.write(f"moie-worker: {error}\n")
+        raise SystemExit(error.exit_code) from None
+    return app
+
+
+app = make_app()

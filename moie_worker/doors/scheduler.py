@@ -1,0 +1,173 @@
+"""`PlanScheduler`: a scheduler for `celery beat` without a local file and without a leader.
+
+Any number of beats run side by side. The jobs of plans and the ordinary entries of `beat_schedule` are due entries
+alike, kept in Redis; whoever looks first, fires. For any Celery application:
+
+    app.conf.beat_scheduler = "plan"        # or: celery -A app beat -S plan
+    app.conf.moie_redis_url = "redis://…"   # where due times are kept; default: MOIE_REDIS_URL, else the broker
+"""
+
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from celery.beat import ScheduleEntry, Scheduler
+
+from moie_worker.adapters.redis.entries import RedisEntries
+from moie_worker.doors import entries as slots
+from moie_worker.doors.envelope import record
+from moie_worker.doors.hints import WORK, publisher
+from moie_worker.doors.state import same_redis, system_of
+from moie_worker.errors import MoieError
+from moie_worker.heart.dispatch import Dispatcher
+from moie_worker.plan.presence import Beat
+from moie_worker.plan.times import Ms
+from moie_worker.wiring import System
+
+PRESENCE = timedelta(seconds=15)
+PRESENCE_EVERY_S = 5.0
+RESERVED_MS = 1_000  # elsewhere than on our Redis: how long one beat has for publishing
+ERROR_PAUSE_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class PlanScheduler(Scheduler):  # type: ignore[misc]
+    """Fires what is due; knows nothing that another beat does not know too."""
+
+    _said_at: float | None = None
+
+    def setup_schedule(self) -> None:
+        """Take the entries of the configuration; no file, no network."""
+        self.install_default_entries(self.data)
+        self.merge_inplace(self.app.conf.beat_schedule)
+
+    @cached_property
+    def _system(self) -> System:
+        return system_of(self.app)
+
+    @cached_property
+    def _entries(self) -> RedisEntries:
+        return RedisEntries(self._system.client, str(self.app.main or "app"))
+
+    @cached_property
+    def _atomic(self) -> bool:
+        """Whether messages can be pushed by the same script that advances an entry."""
+        return same_redis(self.app, self._system)
+
+    @cached_property
+    def _dispatcher(self) -> Dispatcher | None:
+        """Offers the jobs of plans; None in an application whose workers do not know how to work on them."""
+        if WORK not in self.app.tasks:
+            return None
+        return Dispatcher(self._system.fleet, self._system.store, publisher(self.app))
+
+    @cached_property
+    def name(self) -> str:
+        """Of this beat, among the others."""
+        return f"beat@{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+
+    def tick(self, *_: Any, **__: Any) -> float:
+        """Fire what is due, then wait for a ring or the next due time. Never raises; returns the pause in seconds."""
+        try:
+            return self._tick()
+        except MoieError as error:
+            log.error("beat: %s", error)
+        except Exception:
+            log.exception("beat: a tick met an error and is tried again")
+        return ERROR_PAUSE_S
+
+    def _tick(self) -> float:
+        self._say_here()
+        entry_due = self._fire_entries()
+        plan_due = self._dispatcher.look() if self._dispatcher is not None else None
+        dues = [due for due in (entry_due, plan_due) if due is not None]
+        patience = self._system.settings.sweep
+        if dues:
+            patience = min(patience, timedelta(milliseconds=max(0, min(dues) - self._system.fleet.now())))
+        if patience > timedelta(0):
+            self._system.fleet.listen(patience)
+        return 0.0
+
+    # -- ordinary entries -------------------------------------------------------------------------
+
+    def _fire_entries(self) -> Ms | None:
+        """Fire every entry that is due; returns when the next one is."""
+        now, kept = self._entries.peek(self.schedule)
+        return min((self._fire(name, entry, kept.get(name, ""), now) for name, entry in self.schedule.items()),
+                   default=None)  # fmt: skip
+
+    def _fire(self, name: str, entry: ScheduleEntry, kept: str, now: Ms) -> Ms:
+        definition = slots.definition(entry)
+        due = slots.Due.parse(kept) if kept else None
+        if due is None or due.definition.partition("!")[0] != definition:
+            first = slots.Due(slots.first(entry, now), definition)
+            self._entries.advance(name, kept, first.text())
+            return first.slot
+        if due.slot > now:
+            return due.slot
+        return self._fire_slot(entry, due, kept, now)
+
+    def _fire_slot(self, entry: ScheduleEntry, due: slots.Due, kept: str, now: Ms) -> Ms:
+        slot = _fixed_slot(due)
+        following = slots.Due(slots.following(entry, slot, now), slots.definition(entry))
+        log.info("beat: sending due task %s (%s)", entry.name, entry.task)
+        if slots.at_most_once(entry):
+            if self._entries.advance(entry.name, kept, following.text()):
+                self._send(entry, slot)
+            return following.slot
+        if self._atomic and (recorded := record(self.app, lambda producer: self._send(entry, slot, producer))):
+            self._entries.fire(entry.name, kept, following.text(), *recorded)
+            return following.slot
+        reserved = slots.Due(now + RESERVED_MS, f"{slots.definition(entry)}!{slot}")
+        if self._entries.advance(entry.name, kept, reserved.text()):
+            self._send(entry, slot)
+            self._entries.advance(entry.name, reserved.text(), following.text())
+        return min(reserved.slot, following.slot)
+
+    def _send(self, entry: ScheduleEntry, slot: Ms, producer: Any = None) -> None:
+        args, kwargs = list(entry.args or ()), dict(entry.kwargs or {})
+        options: Mapping[str, Any] = slots.options(entry, slot)
+        task = self.app.tasks.get(entry.task)
+        if task is not None:
+            task.apply_async(args, kwargs, producer=producer, retry=False, **options)
+        else:
+            self.app.send_task(entry.task, args, kwargs, producer=producer, retry=False, **options)
+
+    # -- presence ---------------------------------------------------------------------------------
+
+    def _say_here(self) -> None:
+        """Say every few seconds that this beat lives; forget entries that no living beat declares."""
+        clock = self._system.clock
+        if self._said_at is not None and clock.monotonic() - self._said_at < PRESENCE_EVERY_S:
+            return
+        started = self._system.fleet.now()
+        fleet = self._system.fleet
+        fleet.beat_here(Beat(self.name, socket.gethostname(), os.getpid(), started, tuple(self.schedule)), PRESENCE)
+        if self._said_at is not None:  # not in the first tick: beats that start together must hear of each other
+            living, gone = fleet.beats()
+            declared = {entry for beat in living for entry in beat.entries}
+            self._entries.drop(name for name in self._entries.names() if name not in declared)
+            for name in gone:
+                log.warning("beat: %s is gone; this beat goes on", name)
+                fleet.beat_left(name)
+        self._said_at = clock.monotonic()
+
+    def close(self) -> None:
+        """Called inside a signal handler and again at the end: does nothing that could wait."""
+
+    @property
+    def info(self) -> str:
+        """For the banner."""
+        return f"    . entries -> {len(self.schedule)}, due times in Redis, any number of beats"
+
+
+def _fixed_slot(due: slots.Due) -> Ms:
+    """The slot to fire: after a beat that died while publishing it is the reserved one, with the same id."""
+    _, _, slot = due.definition.partition("!")
+    return int(slot) if slot else due.slot

@@ -1,0 +1,101 @@
+"""The Celery tasks, and what a worker process does when it starts and ends."""
+
+import mmap
+import os
+import random
+import socket
+from functools import cache
+from typing import Any
+
+from celery import shared_task, signals
+
+from beat_schedule import HEARTBEAT
+from moie_worker import wiring
+from moie_worker.adapters.stop import StopFlag
+from moie_worker.doors.hints import WORK
+from moie_worker.doors.presence import Presence
+from moie_worker.heart import heartbeat, hints
+from moie_worker.heart.attempt import Tools
+from moie_worker.plan.flow import Hint
+from moie_worker.ports import Stop
+
+# Shared with the children of the pool, which are forked after this module was imported: 1 once the worker was asked
+# to end. A signal tells only the parent; this is seen by all of them at once.
+LEAVING = mmap.mmap(-1, 1)
+
+
+def leaving() -> bool:
+    """True once this worker was asked to end."""
+    return LEAVING[0] == 1
+
+
+def here() -> wiring.System:
+    """The system of this process; a forked child makes its own connections."""
+    return _system(os.getpid())
+
+
+@cache
+def _system(_pid: int) -> wiring.System:
+    return wiring.system()
+
+
+@cache
+def desk(plan: str, _pid: int, worker: str) -> hints.Desk:
+    """What this process needs to work on a plan."""
+    system = here()
+    told = system.settings
+    tools = Tools(
+        plan=plan,
+        worker=worker,
+        host=socket.gethostname(),
+        runner=system.runner,
+        actions=system.actions,
+        notebook=system.notebook(plan),
+        clock=system.clock,
+        data_dir=system.data_dir,
+        dice=random.random,
+        wait=_wait,
+    )
+    return hints.Desk(
+        store=system.store(plan),
+        fleet=system.fleet,
+        tools=tools,
+        make_stop=StopFlag,
+        leaving=leaving,
+        threads=told.threads,
+        lease=told.lease,
+        renew=told.renew,
+        patience=told.patience,
+    )
+
+
+def _wait(stop: Stop, seconds: float) -> bool:
+    return not StopFlag.wait_for(stop, seconds)
+
+
+@shared_task(name=WORK, bind=True)  # type: ignore[untyped-decorator]
+def work(self: Any, plan: str, queue: str, hint: str, jobs: list[str]) -> str:
+    """Work on a hint; returns what came of it, for people."""
+    table = desk(plan, os.getpid(), str(self.request.hostname))
+    summary = hints.work(Hint(hint, queue, tuple(jobs)), table)
+    return ", ".join(f"{number} {what}" for what, number in summary.items()) or "nothing was due"
+
+
+@shared_task(name=HEARTBEAT, bind=True)  # type: ignore[untyped-decorator]
+def heart_beat(self: Any) -> str:
+    """One heartbeat of every plan; returns the reports."""
+    system = here()
+    plans = system.fleet.plans()
+    said = [heartbeat.beat(system.store(plan), system.fleet, str(self.request.hostname)) for plan in plans]
+    return "\n".join(said) or "no plan is loaded"
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
+def _on_ready(sender: Any, **_: Any) -> None:
+    Presence.start_for(here(), sender)
+
+
+@signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _on_leaving(**_: Any) -> None:
+    LEAVING[0] = 1
+    Presence.leave()

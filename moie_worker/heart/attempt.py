@@ -1,0 +1,175 @@
+"""One attempt at one job: what it runs, in which order, and what that proves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from moie_worker.plan.decide import Ended, settlement, skipped, slot_of
+from moie_worker.plan.flow import Attempt, Settlement
+from moie_worker.plan.model import Job
+from moie_worker.plan.schedule import Fire, Skip, due_at
+from moie_worker.plan.states import Outcome, Overlap
+from moie_worker.plan.times import Ms, moment
+from moie_worker.ports import ActionContext, Clock, Command, Evidence, Notebook, Runner, Stop
+
+
+class Actions(Protocol):
+    """Runs the action of a job by its name."""
+
+    def run(self, use: str, context: ActionContext) -> Evidence:
+        """Do it; never raises."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What an attempt works with; the same for all attempts of a worker at one plan."""
+
+    plan: str
+    worker: str
+    host: str
+    runner: Runner
+    actions: Actions
+    notebook: Notebook
+    clock: Clock
+    data_dir: Path
+    dice: Callable[[], float]
+    wait: Callable[[Stop, float], bool]  # False when the stop came first
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An attempt with the job it is about and the means to end it early."""
+
+    attempt: Attempt
+    job: Job
+    stop: Stop
+    begun: float  # monotonic time at which Redis said `attempt.started_at`
+
+
+def now_of(run: Run, clock: Clock) -> Ms:
+    """Redis' time, carried on by this machine's monotonic clock: a wrong wall clock changes nothing."""
+    return run.attempt.started_at + round((clock.monotonic() - run.begun) * 1000)
+
+
+def perform(run: Run, tools: Tools, arm: Callable[[str, Ms, Ms], bool]) -> Settlement:
+    """Run the attempt to its end and say what becomes of its job. Never raises for what a job does."""
+    if not run.job.cyclic:
+        return _settle(run, tools, _verify(run, tools))
+    fire = slot_of(run.job, run.attempt, now_of(run, tools.clock))
+    match fire:
+        case Skip():
+            return skipped(run.job, run.attempt, fire)
+        case Fire():
+            if run.job.overlap is Overlap.ALLOW:
+                arm(run.attempt.token, fire.next, due_at(fire.next, run.job.jitter, run.job.id))
+            return _settle(run, tools, _cycle(run, tools, fire.slot), fire)
+
+
+def _verify(run: Run, tools: Tools) -> Evidence:
+    """Check; where the check says no and the job knows what to do, act and check again."""
+    first = _check(run, tools)
+    if run.job.action is None or first.outcome is not Outcome.FAILED:
+        return first
+    acted = _act(run, tools, slot="")
+    if acted.outcome is not Outcome.PASSED:
+        return replace(acted, message=f"action {run.job.action.use}: {acted.message}")
+    again = _check(run, tools)
+    return replace(again, detail=dict(again.detail) | {"action": _shown(acted)})
+
+
+def _cycle(run: Run, tools: Tools, slot: Ms) -> Evidence:
+    """A cyclic run acts, then checks; it needs at least one of them."""
+    label = moment(slot).isoformat(timespec="milliseconds")
+    acted = None
+    if run.job.action is not None:
+        acted = _act(run, tools, label)
+        if acted.outcome is not Outcome.PASSED or run.job.verification_cmd is None:
+            return acted
+    checked = _check(run, tools, label)
+    return checked if acted is None else replace(checked, detail=dict(checked.detail) | {"action": _shown(acted)})
+
+
+def _check(run: Run, tools: Tools, slot: str = "") -> Evidence:
+    return tools.runner.run(_command(run, slot), run.stop)
+
+
+def _act(run: Run, tools: Tools, slot: str) -> Evidence:
+    action = run.job.action
+    if action is None:
+        return Evidence(Outcome.BROKEN, "the job has no action")
+    return tools.actions.run(
+        action.use,
+        ActionContext(
+            plan=tools.plan,
+            job=run.job.id,
+            params=action.params,
+            command=replace(_command(run, slot), cmd=""),
+            runner=tools.runner,
+            notebook=tools.notebook,
+            clock=tools.clock,
+            stop=run.stop,
+            data_dir=tools.data_dir,
+            pause=lambda seconds: tools.wait(run.stop, seconds),
+        ),
+    )
+
+
+def _command(run: Run, slot: str) -> Command:
+    job = run.job
+    return Command(
+        cmd=job.verification_cmd or "",
+        timeout=job.timeout,
+        env=job.env,
+        pass_env=job.pass_env,
+        cwd=job.cwd,
+        token=run.attempt.token,
+        slot=slot,
+    )
+
+
+def _settle(run: Run, tools: Tools, evidence: Evidence, fire: Fire | None = None) -> Settlement:
+    now = now_of(run, tools.clock)
+    ended = Ended(
+        outcome=evidence.outcome,
+        message=evidence.message,
+        evidence=_record(run, tools, evidence),
+        duration=moment(now) - moment(run.attempt.started_at) if fire else _took(evidence),
+        cpu_s=evidence.cpu_s,
+        max_rss_bytes=evidence.max_rss_bytes,
+    )
+    return settlement(run.job, run.attempt, ended, now, tools.dice(), fire)
+
+
+def _took(evidence: Evidence) -> Any:
+    return moment(round(evidence.duration_s * 1000)) - moment(0)
+
+
+def _record(run: Run, tools: Tools, evidence: Evidence) -> dict[str, Any]:
+    """What is kept as proof."""
+    return _shown(evidence) | {
+        "attempt": run.attempt.attempts,
+        "host": tools.host,
+        "worker": tools.worker,
+        "started_at": moment(run.attempt.started_at).isoformat(timespec="milliseconds"),
+        "ended_at": moment(now_of(run, tools.clock)).isoformat(timespec="milliseconds"),
+    }
+
+
+def _shown(evidence: Evidence) -> dict[str, Any]:
+    found = {
+        "outcome": evidence.outcome,
+        "message": evidence.message,
+        "exit_code": evidence.exit_code,
+        "signal": evidence.signal,
+        "head": evidence.head,
+        "tail": evidence.tail,
+        "output_bytes": evidence.output_bytes,
+        "sha256": evidence.sha256,
+        "duration_s": round(evidence.duration_s, 6),
+        "cpu_s": round(evidence.cpu_s, 6),
+        "max_rss_bytes": evidence.max_rss_bytes,
+        "detail": dict(evidence.detail),
+    }
+    return {name: value for name, value in found.items() if value not in (None, "", {})}

@@ -1,0 +1,81 @@
+"""The beat's side of the plans: look at every plan, offer what is due, take back what was lost.
+
+Any number of beats do this at once. Nothing is decided here that Redis does not decide again when a worker begins.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from moie_worker.errors import UnreachableError
+from moie_worker.plan.flow import Hint
+from moie_worker.plan.presence import Worker, slots
+from moie_worker.plan.times import Ms
+from moie_worker.ports import Fleet, Store
+
+APPLY_AT_ONCE = 8  # batches of a load that one look applies, so that other plans wait little
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Dispatcher:
+    """What one beat knows between two looks; all of it may be lost."""
+
+    fleet: Fleet
+    store: Callable[[str], Store]
+    publish: Callable[[str, Hint], None]  # to the workers of its queue
+    _busy: dict[str, set[str]] = field(default_factory=dict)  # queue -> plans that had something for it
+    _turn: int = 0
+    _away: bool = False
+
+    def look(self) -> Ms | None:
+        """Look once at every plan; returns when the next timed job comes (Redis' time), 0 to look again at once.
+
+        Raises UnreachableError when Redis is away; what was reserved and not published is offered again.
+        """
+        try:
+            return self._look()
+        except UnreachableError:
+            self._away = True
+            raise
+
+    def _look(self) -> Ms | None:
+        plans = self.fleet.plans()
+        if self._away:
+            self._tell_gap(plans)
+        workers, _ = self.fleet.workers()
+        self._turn += 1
+        turn = self._turn % len(plans) if plans else 0
+        dues = [self._look_at(plan, workers) for plan in plans[turn:] + plans[:turn]]
+        return min((due for due in dues if due is not None), default=None)
+
+    def _tell_gap(self, plans: Sequence[str]) -> None:
+        """After Redis was away, what was running then must not be charged for it."""
+        log.warning("Redis is back; what ran while it was away is not charged for a loss")
+        for plan in plans:
+            self.store(plan).gap()
+        self._away = False
+
+    def _look_at(self, plan: str, workers: Sequence[Worker]) -> Ms | None:
+        store = self.store(plan)
+        for _ in range(APPLY_AT_ONCE):
+            if not store.apply():
+                break
+        store.rescue()
+        due: Ms | None = None
+        for queue in store.queues():
+            came = self._offer(plan, store, queue, workers)
+            due = came if due is None or (came is not None and came < due) else due
+        return due
+
+    def _offer(self, plan: str, store: Store, queue: str, workers: Sequence[Worker]) -> Ms | None:
+        busy = self._busy.setdefault(queue, set())
+        window = -(-slots(workers, queue) // max(1, len(busy | {plan})))  # rounded up: each plan gets a turn
+        reserved = store.reserve(queue, window, secrets.token_hex(6))
+        for hint in reserved.hints:
+            self.publish(plan, hint)
+            store.sent(hint)
+        (busy.add if reserved.hints or reserved.more else busy.discard)(plan)
+        return 0 if reserved.more else reserved.next_due

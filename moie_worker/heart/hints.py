@@ -1,0 +1,277 @@
+"""Work on one hint: begin what it names, run it on a few threads, settle what ended, give back what did not start.
+
+The thread that calls `work` talks to Redis; the others only run. So an attempt is renewed, stopped and settled in one
+place, and a worker that loses Redis ends what it holds when its lease ends.
+"""
+
+import logging
+import secrets
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Protocol, TypeVar
+
+from moie_worker.errors import UnreachableError
+from moie_worker.heart.attempt import Run, Tools, perform
+from moie_worker.plan.decide import crashed
+from moie_worker.plan.flow import Attempt, Hint, Settlement
+from moie_worker.plan.limits import FLUSH_MS, HINT_MS, OVERTIME_MS
+from moie_worker.plan.model import Job
+from moie_worker.plan.states import OnLeaseLost, Outcome
+from moie_worker.ports import Fleet, Stop, Store
+
+T = TypeVar("T")
+LOST = "its lease was lost"
+LEAVING = "the worker shuts down"
+
+log = logging.getLogger(__name__)
+
+
+class ClosingStop(Stop, Protocol):
+    """A stop whose descriptors can be given back."""
+
+    def close(self) -> None:
+        """Give them back."""
+        ...
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a worker process needs to work on hints of one plan."""
+
+    store: Store
+    fleet: Fleet
+    tools: Tools
+    make_stop: Callable[[], ClosingStop]
+    leaving: Callable[[], bool]  # True once the worker was asked to end
+    threads: int
+    lease: timedelta
+    renew: timedelta
+    patience: timedelta  # how long a running command may go on after the worker was asked to end
+
+
+@dataclass
+class Batch:
+    """The attempts of one hint."""
+
+    hint: Hint
+    begun_at: float
+    held_until: float  # monotonic end of the leases
+    runs: dict[str, Run] = field(default_factory=dict)  # all of them, by token
+    waiting: deque[Run] = field(default_factory=deque)
+    running: dict[str, Run] = field(default_factory=dict)
+    results: SimpleQueue[Settlement | None] = field(default_factory=SimpleQueue)  # None: a thread has ended
+    unsettled: list[Settlement] = field(default_factory=list)
+    summary: dict[str, int] = field(default_factory=dict)
+
+
+def work(hint: Hint, desk: Desk) -> dict[str, int]:
+    """Do what a hint names, as far as it is still due; returns how many attempts ended in which way.
+
+    Raises UnreachableError when Redis cannot be asked to begin; nothing was begun then, or the lease ends by itself.
+    """
+    if desk.leaving():
+        return {}
+    clock = desk.tools.clock
+    asked = clock.monotonic()
+    attempts = desk.store.begin(hint, secrets.token_hex(8), desk.tools.worker, desk.lease)
+    if not attempts:
+        desk.fleet.ring()
+        return {}
+    batch = Batch(hint, clock.monotonic(), asked + desk.lease.total_seconds())
+    stops = [_open(batch, attempt, desk) for attempt in attempts]
+    _register(list(batch.waiting), desk, asked)
+    try:
+        _drive(batch, desk)
+    finally:
+        desk.tools.runner.forget(list(batch.runs))
+        for stop in stops:
+            stop.close()
+    return batch.summary
+
+
+def _open(batch: Batch, attempt: Attempt, desk: Desk) -> ClosingStop:
+    """Make an attempt ready to run; a definition that cannot be read ends it at once."""
+    stop = desk.make_stop()
+    try:
+        run = Run(attempt, Job.model_validate(attempt.definition.job), stop, batch.begun_at)
+    except ValueError as error:
+        batch.unsettled.append(crashed(attempt, f"its definition cannot be read: {error}"))
+        return stop
+    batch.runs[attempt.token] = run
+    batch.waiting.append(run)
+    return stop
+
+
+def _register(runs: list[Run], desk: Desk, sent_at: float) -> None:
+    """Tell the guard how long the commands may live, whatever becomes of this process."""
+    guarded = [run.attempt.token for run in runs if run.job.on_lease_lost is OnLeaseLost.STOP]
+    others = [run.attempt.token for run in runs if run.job.on_lease_lost is OnLeaseLost.CONTINUE]
+    desk.tools.runner.renewed(guarded, desk.lease, sent_at)
+    if others:
+        desk.tools.runner.renewed(others, timedelta.max, sent_at)
+
+
+def _drive(batch: Batch, desk: Desk) -> None:
+    clock = desk.tools.clock
+    threads = [
+        Thread(target=_run_waiting, args=(batch, desk), daemon=True)
+        for _ in range(min(desk.threads, len(batch.waiting)))
+    ]
+    for thread in threads:
+        thread.start()
+    flushed = renewed = clock.monotonic()
+    live = len(threads)
+    while live:
+        live -= _collect(batch)
+        now = clock.monotonic()
+        _mind(batch, desk, now)
+        if now - flushed >= FLUSH_MS / 1000 and live:
+            _settle(batch, desk, done=False)
+            flushed = now
+        if now - renewed >= desk.renew.total_seconds():
+            _renew(batch, desk)
+            renewed = now
+    for thread in threads:
+        thread.join()
+    _finish(batch, desk)
+
+
+def _run_waiting(batch: Batch, desk: Desk) -> None:
+    """The life of a runner thread: take the next, run it, hand in what came of it."""
+    while True:
+        try:
+            run = batch.waiting.popleft()
+        except IndexError:
+            break
+        batch.running[run.attempt.token] = run
+        batch.results.put(_perform(run, desk))
+    batch.results.put(None)
+
+
+def _perform(run: Run, desk: Desk) -> Settlement:
+    """An error of ours ends the attempt and is told; it must not end the thread with the job in hand."""
+    try:
+        return perform(run, desk.tools, desk.store.arm)
+    except Exception as error:
+        log.exception("attempt %s at job %s met an error of moie-worker", run.attempt.token, run.job.id)
+        return crashed(run.attempt, f"an error of moie-worker, see its log: {type(error).__name__}: {error}")
+
+
+def _collect(batch: Batch) -> int:
+    """Take in what ended within a flush; returns how many threads have nothing left to do."""
+    ended = 0
+    try:
+        found = batch.results.get(timeout=FLUSH_MS / 1000)
+        while True:
+            if found is None:
+                ended += 1
+            else:
+                batch.unsettled.append(found)
+                batch.running.pop(found.token, None)
+            found = batch.results.get_nowait()
+    except Empty:
+        return ended
+
+
+def _mind(batch: Batch, desk: Desk, now: float) -> None:
+    """Give back what will not start in time; stop what may not go on."""
+    if now > batch.held_until:
+        _stop(batch, LOST)
+        batch.waiting.clear()
+    overtime = (HINT_MS + OVERTIME_MS) / 1000
+    if desk.leaving() or now - batch.begun_at > overtime:
+        _give_back(batch, desk)
+    if desk.leaving() and now - batch.begun_at > desk.patience.total_seconds():
+        _stop(batch, LEAVING)
+
+
+def _stop(batch: Batch, why: str) -> None:
+    for run in list(batch.running.values()):
+        if why != LOST or run.job.on_lease_lost is OnLeaseLost.STOP:
+            run.stop.set(why)
+
+
+def _give_back(batch: Batch, desk: Desk) -> None:
+    tokens: list[str] = []
+    while batch.waiting:
+        try:
+            tokens.append(batch.waiting.popleft().attempt.token)
+        except IndexError:
+            break
+    if tokens:
+        _count(batch, "given back", len(tokens))
+        _quietly(lambda: desk.store.release(tokens, batch.hint, False), "release")
+
+
+def _renew(batch: Batch, desk: Desk) -> None:
+    """Renew what is not settled yet; obey what Redis says of it."""
+    runs = [*batch.running.values(), *batch.waiting]
+    tokens = [run.attempt.token for run in runs] + [settlement.token for settlement in batch.unsettled]
+    if not tokens:
+        return
+    sent_at = desk.tools.clock.monotonic()
+    answers = _quietly(lambda: desk.store.renew(tokens, desk.lease, batch.hint), "renew")
+    if answers is None:
+        return
+    batch.held_until = sent_at + desk.lease.total_seconds()
+    good: list[Run] = []
+    for run, answer in zip(runs, answers, strict=False):
+        if answer == "ok":
+            good.append(run)
+        else:
+            run.stop.set(LOST if answer == "gone" else answer)
+    _register(good, desk, sent_at)
+
+
+def _settle(batch: Batch, desk: Desk, *, done: bool) -> bool:
+    """Settle what ended; False when Redis did not answer, then it is tried again."""
+    if not batch.unsettled and not done:
+        return True
+    given_back = [s.token for s in batch.unsettled if _stopped_for(batch, s) == LEAVING]
+    settling = [s for s in batch.unsettled if _stopped_for(batch, s) not in (LEAVING, LOST)]
+    try:
+        if given_back:
+            desk.store.release(given_back, batch.hint, False)
+        desk.store.settle(settling, batch.hint, done)
+    except UnreachableError as error:
+        log.warning("cannot settle %d attempts yet: %s", len(settling), error)
+        return False
+    for settlement in batch.unsettled:
+        _count(batch, settlement.outcome.replace("_", " "), 1)
+    batch.unsettled.clear()
+    _quietly(desk.fleet.ring, "ring")
+    return True
+
+
+def _stopped_for(batch: Batch, settlement: Settlement) -> str | None:
+    """Why an attempt was cut short by this worker; None when it ended in its own way."""
+    if settlement.outcome is not Outcome.CANCELLED or settlement.token not in batch.runs:
+        return None
+    return batch.runs[settlement.token].stop.reason
+
+
+def _finish(batch: Batch, desk: Desk) -> None:
+    """Settle the rest; while Redis is away, until the leases end and somebody else takes over."""
+    while not _settle(batch, desk, done=True):
+        if desk.tools.clock.monotonic() > batch.held_until:
+            log.error("%d attempts of hint %s ended and could not be settled; they will be run again",
+                      len(batch.unsettled), batch.hint.id)  # fmt: skip
+            return
+        _renew(batch, desk)
+
+
+def _count(batch: Batch, what: str, number: int) -> None:
+    batch.summary[what] = batch.summary.get(what, 0) + number
+
+
+def _quietly(call: Callable[[], T], what: str) -> T | None:
+    """Call Redis; when it does not answer say so and go on: leases and sweeps put it right."""
+    try:
+        return call()
+    except UnreachableError as error:
+        log.warning("cannot %s: %s", what, error)
+        return None
