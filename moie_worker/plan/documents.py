@@ -103,12 +103,21 @@ def _read_json(text: str, name: str) -> Any:
     except RecursionError as error:
         raise UnreadableError(f"is nested deeper than {MAX_DEPTH} levels") from error
     except _TwiceError as error:
-        _read_yaml(text)  # says where
-        raise UnreadableError(str(error)) from error
+        raise _located(text, str(error)) from error
     except json.JSONDecodeError as error:
         if name.endswith(".json") or _LOOKS_LIKE_JSON.match(text):
             raise UnreadableError(f"is not valid JSON: {error.msg}, column {error.colno}", line=error.lineno) from error
         return _read_yaml(text)
+
+
+def _located(text: str, message: str) -> UnreadableError:
+    """The error with its place; the reader of YAML reads nearly all JSON and knows where it is."""
+    try:
+        _read_yaml(text)
+    except UnreadableError as located:
+        if str(located) == message:
+            return located
+    return UnreadableError(message)
 
 
 class _TwiceError(ValueError):

@@ -44,6 +44,9 @@ def format_duration(value: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
+SHORT_LONGEST = f"at most {format_duration(LONGEST)}"
+
+
 def _from_text(text: str) -> timedelta:
     if text[:1] == "-":
         raise ValueError(f"{_shown(text)} is negative; {HINT}")
@@ -54,14 +57,16 @@ def _from_text(text: str) -> timedelta:
 
 
 def _from_seconds(value: float) -> timedelta:
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} is not a duration; {HINT}")
+    if abs(value) > LONGEST.total_seconds():  # also what is too long to be shown
+        raise ValueError(f"so many seconds are {'negative' if value < 0 else 'too long'}: {SHORT_LONGEST}")
     return _from_ms(Decimal(str(value)) * 1000, f"{value} s")
 
 
 def _from_ms(total_ms: Decimal | int, shown: str) -> timedelta:
     if total_ms > LONGEST // MILLISECOND:
-        raise ValueError(f"{_shown(shown)} is too long: at most {format_duration(LONGEST)}")
+        raise ValueError(f"{_shown(shown)} is too long: {SHORT_LONGEST}")
     if total_ms != int(total_ms):
         raise ValueError(f"{_shown(shown)} is not a whole number of milliseconds")
     return _bounded(timedelta(milliseconds=int(total_ms)), shown)
@@ -71,7 +76,7 @@ def _bounded(value: timedelta, shown: str) -> timedelta:
     if value < NO_TIME:
         raise ValueError(f"{_shown(shown)} is negative; {HINT}")
     if value > LONGEST:
-        raise ValueError(f"{_shown(shown)} is too long: at most {format_duration(LONGEST)}")
+        raise ValueError(f"{_shown(shown)} is too long: {SHORT_LONGEST}")
     if value.microseconds % 1000:
         raise ValueError(f"{_shown(shown)} is not a whole number of milliseconds")
     return value
@@ -88,18 +93,17 @@ def _positive(value: timedelta) -> timedelta:
     return value
 
 
+DURATION_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "string", "pattern": f"^{PATTERN}$"},
+        {"type": "number", "minimum": 0, "maximum": LONGEST.total_seconds()},
+    ],
+    "description": "30s, 10m, 1h30m, 250ms, 2d, or a number of seconds",
+}
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": f"^{PATTERN}$"},
-                {"type": "number", "minimum": 0, "maximum": LONGEST.total_seconds()},
-            ],
-            "description": "30s, 10m, 1h30m, 250ms, 2d, or a number of seconds",
-        }
-    ),
+    WithJsonSchema(DURATION_SCHEMA),
 ]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]

@@ -88,6 +88,8 @@ class ActionSpec(Value):
 class Schedule(Value):
     """When a cyclic job runs: either `every` some time, or at the times of a `cron` expression."""
 
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["every"]}, {"required": ["cron"]}]})
+
     every: Annotated[PositiveDuration, Field(ge=SECOND)] | None = Field(None, description="The period, at least 1 s.")
     cron: str | None = Field(None, max_length=200, description="Five fields, or @daily and its kin.")
     timezone: str = Field("UTC", max_length=100, description="The time zone of `cron`, such as Europe/Berlin.")
@@ -118,11 +120,20 @@ class Retry(Value):
         return self
 
 
+def _as_written(schema: dict[str, Any]) -> None:
+    """The JSON Schema of the forms that a document has for a catch-up policy."""
+    limit = {"type": "object", "properties": {"all": schema["properties"]["limit"]}, "required": ["all"]}
+    schema.clear()
+    schema["anyOf"] = [{"enum": [policy.value for policy in CatchUp]}, limit | {"additionalProperties": False}]
+
+
 class CatchUpPolicy(Value):
     """What is done about missed slots: `none`, `once`, `all`, or `{all: 10}`, the most that `all` runs."""
 
     policy: CatchUp = CatchUp.ONCE
     limit: Annotated[int, Strict()] = Field(10, ge=1, le=1000)
+
+    model_config = ConfigDict(json_schema_extra=_as_written)
 
     @model_validator(mode="before")
     @classmethod
@@ -243,7 +254,7 @@ class Phase(Value):
     order: Order = Field(Order.PARALLEL, description="`sequential`: each job waits for the one before it.")
     approval: Literal["required"] | None = Field(None, description="`required`: somebody must approve it first.")
     depends_on: PhaseIds = Field((), description="Ids of phases that must be done first.")
-    jobs: tuple[Job, ...] = Field(description="At least one.")
+    jobs: tuple[Job, ...] = Field(description="The jobs, at least one.")
     kept: Kept | None = Field(None, description="Fields of an older document.")
 
 
@@ -253,7 +264,7 @@ class Plan(Value):
     version: Literal[3] = Field(3, description="Of this format.")
     meta: Meta = Field(Meta(), description="What the plan is.")
     reserved: tuple[Reserved, ...] = Field((), description="Phase ids left out on purpose.")
-    phases: tuple[Phase, ...] = Field(description="At least one.")
+    phases: tuple[Phase, ...] = Field(description="The phases, at least one.")
     kept: Kept | None = Field(None, description="Fields of an older document.")
 
     def jobs(self) -> Iterator[tuple[Phase, Job]]:

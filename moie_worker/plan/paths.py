@@ -11,6 +11,10 @@ from moie_worker.errors import Problem
 Path: TypeAlias = tuple[str | int, ...]
 
 LONGEST_VALUE = 60
+KINDS: tuple[tuple[type, str], ...] = (
+    (bool, "true or false"), (int, "a number"), (float, "a number"),
+    (str, "text"), (list, "a list"), (dict, "a mapping"),
+)  # fmt: skip
 _PLAIN = re.compile(r"[A-Za-z_$][\w$-]*", re.ASCII)
 
 
@@ -31,6 +35,11 @@ def show_value(value: Any) -> str:
     """A value in one short line, without control characters."""
     text = json.dumps(value, default=str)
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, in the words of people."""
+    return next((name for kind, name in KINDS if isinstance(value, kind)), "null")
 
 
 def problem(path: Path, message: str, line: int | None = None) -> Problem:

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 from moie_worker.errors import DocumentError, Problem
 from moie_worker.plan.documents import Document
 from moie_worker.plan.model import Plan
-from moie_worker.plan.paths import Path, did_you_mean, problem, show_value
+from moie_worker.plan.paths import Path, did_you_mean, kind_of, problem, show_value
 
 MAX_PROBLEMS = 50
 # What the models add to the place of an error, below these fields, and no document says.
@@ -33,10 +33,6 @@ PATTERNS = {
     "env": "is not the name of an environment variable",
     "pass_env": "is not the name of an environment variable",
 }
-KINDS: tuple[tuple[type, str], ...] = (
-    (bool, "true or false"), (int, "a number"), (float, "a number"),
-    (str, "text"), (list, "a list"), (dict, "a mapping"),
-)  # fmt: skip
 
 
 def build(raw: Any, document: Document) -> Plan:
@@ -84,11 +80,17 @@ def _message(detail: ErrorDetails, path: Path, document: Document) -> str:
         case "value_error":
             return str(context["error"])
         case "missing":
-            return f"is missing; {_description(path)}"
+            return f"is missing: {_description(path)}"
         case "extra_forbidden":
             return _unknown(path)
         case "enum" | "literal_error":
             return _not_one_of(str(context["expected"]), value)
+        case "string_too_short" | "too_short":
+            return "is empty"
+        case "string_too_long":
+            return f"is longer than {context['max_length']} characters"
+        case "too_long":
+            return f"has more than {context['max_length']} entries"
         case "string_pattern_mismatch":
             return f"{show_value(value)} {_pattern(path)}"
         case "string_type" | "int_type" | "int_from_float" | "float_type" | "tuple_type" | "dict_type" | "model_type":
@@ -106,14 +108,10 @@ def _wrong_kind(kind: str, value: Any, written: str | None) -> str:
         "tuple_type": "a list", "dict_type": "a mapping", "model_type": "a mapping",
     }[kind]  # fmt: skip
     shown = written or show_value(value)
-    message = f"must be {wanted}, not {_kind(value)}" + ("" if value is None else f" ({shown})")
+    message = f"must be {wanted}, not {kind_of(value)}" + ("" if value is None else f" ({shown})")
     if kind == "string_type" and isinstance(value, int | float):
         message += f'; write it in quotes: "{shown}"'
     return message
-
-
-def _kind(value: Any) -> str:
-    return next((name for kind, name in KINDS if isinstance(value, kind)), "null")
 
 
 def _not_one_of(expected: str, value: Any) -> str:
@@ -143,7 +141,8 @@ def _description(path: Path) -> str:
     parent = _model_at(tuple(part for part in path[:-1] if isinstance(part, str)))
     for name, info in parent.model_fields.items():
         if path[-1] in (name, info.alias):
-            return (info.description or "").rstrip(".").replace("`", "")
+            text = (info.description or "").rstrip(".")
+            return text[:1].lower() + text[1:]
     return "it is required"
 
 

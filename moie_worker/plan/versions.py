@@ -10,7 +10,7 @@ from typing import Any
 from moie_worker.errors import DocumentError
 from moie_worker.plan.fields import format_time
 from moie_worker.plan.newer import Known, kept_of, meta_to_v3, phase_to_v3, standing_of
-from moie_worker.plan.paths import problem, show_value
+from moie_worker.plan.paths import kind_of, problem, show_value
 from moie_worker.plan.report import Notes
 
 STATED = {1: 1, 2: 2, 3: 3, "1": 1, "2": 2, "1.0": 1, "2.0": 2, "1.0.0": 1, "2.0.0": 2}
@@ -28,7 +28,8 @@ class Resolved:
 def resolve(data: Any) -> Resolved:
     """What version a document has, by its content. Raises DocumentError."""
     if not isinstance(data, dict):
-        raise DocumentError([problem((), "a plan is a mapping with `version` and `phases`; this is something else")])
+        message = f"a plan is a mapping with `version` and `phases`, not {kind_of(data)}"
+        raise DocumentError([problem((), message)])
     if "version" in data:
         return _stated(data["version"])
     meta = data.get("meta")

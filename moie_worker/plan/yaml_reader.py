@@ -1,7 +1,8 @@
 """YAML to plain values: the safe part of YAML 1.2, read event by event so that nothing is built before it is bounded.
 
 Numbers, `true`, `false` and `null` are what they look like, everything else is text as it was written: a date stays
-text, `1.10` never becomes an id. What YAML 1.1 and 1.2 read differently (`on`, `0777`, `1_000`) is refused.
+text, `1.10` never becomes an id. What YAML 1.1 and 1.2 read as different values (`on`, `0777`, `1:30`, `1e3`) is
+refused.
 """
 
 import math
@@ -23,9 +24,13 @@ CONSTANTS: dict[str, bool | None] = {
 DISPUTED_WORDS = {"yes", "no", "on", "off"}
 MERGE = "<<"
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?")
+_FLOAT = re.compile(r"[-+]?[0-9]+\.[0-9]*(?:[eE][-+][0-9]+)?|\.[0-9]+(?:[eE][-+][0-9]+)?")
 _DISPUTED = re.compile(
-    r"[-+]?(?:0[0-9_]+|0[xob][0-9a-fA-F_]+|[0-9][0-9_]*_[0-9_.]*|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"
+    r"""[-+]?(?: 0[0-9_]+ | 0[xob][0-9a-fA-F_]+ | [0-9][0-9_]*_[0-9_.]*  # octal or not, a number or a name
+    | [0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?                             # minutes and seconds
+    | (?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+ | \.[0-9]+
+    | \.(?:inf|Inf|INF|nan|NaN|NAN) )""",
+    re.VERBOSE,
 )
 MAX_DIGITS = 20
 _NOTHING = object()
@@ -216,10 +221,10 @@ def plain(text: str) -> str | int | float | bool | None:
         return text
     if _INT.fullmatch(text):
         return _whole(text)
-    if _DISPUTED.fullmatch(text):
-        raise ValueError(f'{text} is read in different ways; write a plain decimal number, or "{text}"')
     if _FLOAT.fullmatch(text):
         return _real(text)
+    if _DISPUTED.fullmatch(text):
+        raise ValueError(f'{text} is read in different ways; write a plain decimal number, or "{text}"')
     return text
 
 
