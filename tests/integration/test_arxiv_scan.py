@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import redis
 
+from moie_worker.actions.arxiv_feed import parse_feed
 from moie_worker.actions.arxiv_scan import ArxivScanAction
 from moie_worker.adapters.redis.keys import Keys
 from moie_worker.adapters.redis.notebook import RedisNotebook
@@ -273,6 +274,43 @@ def test_a_new_version_is_an_update_and_an_older_one_is_nothing(table: Bench, se
     assert scan(table, serve(PAGE_1), max_results=10).detail["updated"] == 0
 
 
+def test_a_paper_that_moves_between_pages_is_taken_once_in_its_highest_version(alone: Bench, serve: Serve) -> None:
+    newer = PAGE_1.replace(b"abs/2202.12139v1", b"abs/2202.12139v4")
+    evidence = scan(alone, serve(newer, PAGE_1, PAGE_1), max_results=20, page_size=10)
+    assert (evidence.detail["seen"], evidence.detail["new"]) == (20, 10)
+    published = alone.notebook.published("arxiv:5.1", alone.clock.now() - timedelta(days=1))
+    assert [fields["version"] for _, fields in published if fields["key"] == "2202.12139"] == ["4"]
+
+
+def test_the_stream_ends_with_the_newest_and_its_cap_drops_the_oldest(table: Bench, serve: Serve) -> None:
+    scan(table, serve(PAGE_1), max_results=10, keep=4)
+    published = table.notebook.published("arxiv:5.1", table.clock.now() - timedelta(days=3650))
+    newest_first = [paper.id for paper in parse_feed(PAGE_1).papers]
+    assert [fields["key"] for _, fields in reversed(published)] == newest_first[:4]
+
+
+def test_an_answer_that_does_not_come_is_timed_out(alone: Bench, serve: Serve) -> None:
+    alone.timeout = timedelta(seconds=0.3)
+
+    def never(asked: Asked) -> Answer:
+        alone.clock.advance(timedelta(seconds=1))
+        server.released.wait(30)
+        return Answer()
+
+    server = serve(never)
+    evidence = scan(alone, server)
+    server.released.set()
+    assert evidence.outcome is Outcome.TIMED_OUT
+    assert "no complete answer within 0.3 s" in evidence.message
+
+
+def test_an_endless_answer_is_not_read_to_its_end(alone: Bench, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moie_worker.actions.arxiv_client.BODY_LIMIT", 10_000)
+    evidence = scan(alone, serve(HUNDRED))
+    assert evidence.outcome is Outcome.FAILED
+    assert "use a smaller page_size" in evidence.message
+
+
 def test_old_ids_and_older_formats_are_read(table: Bench, serve: Serve) -> None:
     assert scan(table, serve(OLD_ID)).detail["top"][0]["id"] == "astro-ph/0601001"
     assert scan(table, serve(OLD_FORMAT), max_results=2).detail["new"] == 2
@@ -311,6 +349,17 @@ def test_a_day_whose_run_died_before_its_digest_gets_it_the_next_day(alone: Benc
     assert [path.name for path in folder.iterdir()] == ["2026-11-20.md"]
     scan(alone, server, max_results=10)
     assert sorted(path.name for path in folder.iterdir()) == ["2026-11-20.md", "2026-11-21.md"]
+
+
+def test_a_digest_of_yesterday_is_left_as_it_is(alone: Bench, serve: Serve) -> None:
+    server = serve(PAGE_1, PAGE_2)
+    scan(alone, server, max_results=10)
+    yesterday = alone.data_dir / "digests" / "5.1" / "2026-11-20.md"
+    yesterday.write_text("with notes of my own")
+    alone.clock.advance(timedelta(days=1))
+    (written,) = scan(alone, server, max_results=10).detail["digest"]
+    assert written.endswith("2026-11-21.md")
+    assert yesterday.read_text() == "with notes of my own"
 
 
 def test_a_digest_that_cannot_be_written_is_a_failure_and_the_papers_stay_published(alone: Bench, serve: Serve) -> None:

@@ -131,6 +131,14 @@ def test_jitter_counts_for_when_a_slot_is_due_and_missed() -> None:
     assert resolve(TEN, 0, due + 5 * MIN, CatchUp.NONE, jitter=jitter, job_id="5.1") == Fire(0, 10 * MIN)
 
 
+def test_a_slot_that_jitter_still_holds_back_is_not_caught_up() -> None:
+    jitter, now = timedelta(minutes=9), 10 * MIN
+    assert due_at(10 * MIN, jitter, "5.1") > now
+    answer = resolve(TEN, 0, now, CatchUp.ONCE, grace=timedelta(0), jitter=jitter, job_id="5.1")
+    assert answer == Fire(0, 10 * MIN)
+    assert resolve(TEN, 0, now, CatchUp.NONE, grace=timedelta(0), jitter=jitter, job_id="5.1") == Skip(10 * MIN, 1)
+
+
 def test_a_held_slot_is_late_only_from_the_end_of_the_run_that_held_it() -> None:
     assert is_missed(TEN, 10 * MIN, 18 * MIN)
     assert not is_missed(TEN, 10 * MIN, 18 * MIN, free_at=18 * MIN)
@@ -149,6 +157,7 @@ def test_after_a_run_skip_waits_for_the_first_slot_to_come(table: Timetable) -> 
 def test_after_a_run_queue_holds_the_latest_that_came(table: Timetable) -> None:
     assert after_run(table, 0, 2 * MIN, Overlap.QUEUE, CatchUp.ONCE) == 10 * MIN
     assert after_run(table, 0, 35 * MIN, Overlap.QUEUE, CatchUp.NONE) == 30 * MIN
+    assert after_run(table, 0, 10 * MIN, Overlap.QUEUE, CatchUp.NONE) == 10 * MIN
     assert after_run(table, 0, 35 * MIN, Overlap.QUEUE, CatchUp.ALL) == 10 * MIN
 
 
@@ -161,6 +170,7 @@ def test_after_a_run_all_goes_on_with_the_following(table: Timetable) -> None:
 def test_what_came_during_the_run_is_overlap_and_not_missed(table: Timetable) -> None:
     assert after_run(table, 0, 15 * MIN, Overlap.SKIP, CatchUp.ALL, began=0) == 20 * MIN
     assert after_run(table, 0, 35 * MIN, Overlap.SKIP, CatchUp.ALL, began=31 * MIN) == 10 * MIN
+    assert after_run(table, 0, 15 * MIN, Overlap.SKIP, CatchUp.ALL, began=10 * MIN) == 10 * MIN
 
 
 def test_a_clock_that_went_back_does_not_repeat_a_slot() -> None:

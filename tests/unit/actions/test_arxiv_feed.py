@@ -111,6 +111,11 @@ def test_what_is_no_whole_feed_may_pass(body: bytes) -> None:
     assert "root:" not in str(refused.value)
 
 
+def test_an_answer_that_names_a_file_is_not_that_file() -> None:
+    with pytest.raises(FeedError, match="not well-formed"):
+        parse_feed(str(FEEDS / "api2026_testing_p1.xml").encode())
+
+
 @pytest.mark.parametrize(
     ("address", "expected"),
     [
