@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from moie_worker.plan.flow import Answer, Attempt, Hint, JobView, JournalEntry, Overview, Reserved, Settlement
 from moie_worker.plan.letters import Claim, Death, Letter, LetterFilter, LetterPage, Measured, RunHistory, Watched
-from moie_worker.plan.presence import Worker
+from moie_worker.plan.presence import Beat, Worker
 from moie_worker.plan.states import Outcome, Place
 from moie_worker.plan.times import Ms
 
@@ -308,10 +308,30 @@ class Fleet(Protocol):
         """Living workers, and names of those that went without a word."""
         ...
 
+    def beats(self) -> tuple[list[Beat], list[str]]:
+        """Living beats, and names of those that went without a word."""
+        ...
+
     def ring(self) -> None:
         """Wake a beat."""
         ...
 
     def listen(self, patience: timedelta) -> bool:
         """Wait for a ring; False when none came."""
+        ...
+
+
+class Alerts(Protocol):
+    """What somebody has to be told of; raised once and cleared once, whoever finds it."""
+
+    def raise_once(self, name: str, message: str) -> bool:
+        """False when it stands already."""
+        ...
+
+    def clear_once(self, name: str) -> bool:
+        """False when it does not stand any more."""
+        ...
+
+    def standing(self) -> Mapping[str, str]:
+        """Messages by name."""
         ...

@@ -9,6 +9,7 @@ from redis import Redis
 from moie_worker import settings
 from moie_worker.actions import registry
 from moie_worker.adapters.clock import SystemClock
+from moie_worker.adapters.redis.alerts import RedisAlerts
 from moie_worker.adapters.redis.connect import connect
 from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
 from moie_worker.adapters.redis.fleet import RedisFleet
@@ -35,6 +36,11 @@ class System:
     def fleet(self) -> RedisFleet:
         """Plans, workers, beats and the bell."""
         return RedisFleet(self.client)
+
+    @cached_property
+    def alerts(self) -> RedisAlerts:
+        """What somebody has to be told of."""
+        return RedisAlerts(self.client)
 
     @cached_property
     def clock(self) -> SystemClock:

@@ -4,9 +4,11 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from moie_worker.alerts.watch import watch
 from moie_worker.errors import MoieError
 from moie_worker.plan.presence import Worker
 from moie_worker.wiring import System
@@ -41,17 +43,36 @@ class Presence(threading.Thread):
             cls.current._ended.set()
 
     def run(self) -> None:
-        """Say it every few seconds until the worker ends."""
+        """Say it every few seconds until the worker ends; now and then look after the others."""
+        said = looked = float("-inf")
+        pause = min(EVERY_S, self._check_s)
         while not self._ended.is_set():
-            try:
-                self._system.fleet.worker_here(self._worker, TTL)
-            except MoieError as error:
-                log.warning("cannot say that this worker lives: %s", error)
-            self._ended.wait(EVERY_S)
+            now = self._system.clock.monotonic()
+            if now - said >= EVERY_S:
+                said = now
+                self._try(lambda: self._system.fleet.worker_here(self._worker, TTL))
+            if now - looked >= self._check_s:
+                looked = now
+                self._try(self._look)
+            self._ended.wait(pause)
+        self._try(lambda: self._system.fleet.worker_left(self._worker.name))
+
+    @property
+    def _check_s(self) -> float:
+        return self._system.settings.stale_check.total_seconds()
+
+    def _look(self) -> None:
+        told = self._system.settings
+        watch(self._system.fleet, self._system.store, self._system.alerts, told.heartbeat_stale)
+
+    def _try(self, act: Callable[[], None]) -> None:
+        """Redis may be away; the thread must outlive that, and errors of ours too."""
         try:
-            self._system.fleet.worker_left(self._worker.name)
+            act()
         except MoieError as error:
-            log.warning("cannot say that this worker ends: %s", error)
+            log.warning("%s: %s", self._worker.name, error)
+        except Exception:
+            log.exception("the timer of %s met an error", self._worker.name)
 
 
 def describe(consumer: Any, now: int) -> Worker:

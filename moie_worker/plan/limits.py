@@ -15,3 +15,6 @@ PRIORITY_MS = 60_000  # the head start of one step of priority
 RUNS_KEPT = 100
 JOURNAL_KEPT = 10_000
 AUDIT = 100  # jobs that one audit step looks at
+FLUSH_MS = 250  # what ended is settled at least this often
+OVERTIME_MS = 1_000  # what a hint has not started so long after its share of work is given back
+ALERTS_KEPT = 1_000

@@ -1,0 +1,27 @@
+"""Watching the watcher: looks at what beat and workers should have said, from outside of both.
+
+Every worker does this on a timer of its own. An alert that several of them find is raised once, and cleared once.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+from moie_worker.alerts.rules import gone_workers, no_beat, stale_heartbeats
+from moie_worker.ports import Alerts, Fleet, Store
+
+log = logging.getLogger(__name__)
+
+
+def watch(fleet: Fleet, store: Callable[[str], Store], alerts: Alerts, stale_after: timedelta) -> None:
+    """Look once; raise what is new, clear what is over. Raises UnreachableError."""
+    plans = [store(plan).overview() for plan in fleet.plans()]
+    _, missing = fleet.workers()
+    living, _ = fleet.beats()
+    found = {**stale_heartbeats(plans, stale_after), **gone_workers(missing), **no_beat(len(living), len(plans))}
+    for name, message in found.items():
+        if alerts.raise_once(name, message):
+            log.critical("ALERT %s: %s", name, message)
+    for name, message in alerts.standing().items():
+        if name not in found and alerts.clear_once(name):
+            log.warning("RECOVERED %s: %s", name, message)
