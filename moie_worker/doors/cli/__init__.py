@@ -1,1 +1,1 @@
-"""The command line `moie`. Kept free of Celery, whose import alone takes a second."""
+"""The command line: `moie`, `celery moie` and `python -m moie_worker`."""

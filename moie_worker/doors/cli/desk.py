@@ -1,0 +1,85 @@
+"""What every command begins with: its common options, and the system they name."""
+
+import functools
+import getpass
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from moie_worker import settings
+from moie_worker.adapters.redis.store import RedisStore
+from moie_worker.errors import NotFoundError
+from moie_worker.plan.flow import Overview
+from moie_worker.wiring import System
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The plan that a command is about, and who asks."""
+
+    system: System
+    why: str = ""
+
+    @property
+    def plan(self) -> str:
+        """Its name."""
+        return self.system.settings.plan
+
+    @property
+    def store(self) -> RedisStore:
+        """The plan in Redis."""
+        return self.system.store()
+
+    @property
+    def who(self) -> str:
+        """user@host"""
+        return f"{_user()}@{socket.gethostname()}"
+
+    def loaded(self) -> Overview:
+        """One look at the plan. Raises NotFoundError when nothing is loaded under its name."""
+        overview = self.store.overview()
+        if overview.flags.revision == 0:
+            others = ", ".join(self.system.fleet.plans())
+            known = f"known plans: {others}" if others else "no plan is"
+            raise NotFoundError(f"no plan is loaded as {self.plan!r} ({known}); load one with `moie load FILE`")
+        return overview
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container's user without a name
+        return str(os.getuid())
+
+
+def plan_option(function: Function) -> Function:
+    """`--plan NAME`, and a desk instead of it."""
+
+    @click.option("--plan", metavar="NAME", help="The plan. [default: MOIE_PLAN, else `default`]")
+    @functools.wraps(function)
+    def command(*args: Any, plan: str | None, why: str = "", **options: Any) -> Any:
+        return function(Desk(System(settings.load(plan=plan)), why), *args, **options)
+
+    return command
+
+
+def reads(function: Function) -> Function:
+    """The options of a command that looks."""
+    return plan_option(json_option(function))
+
+
+def acts(function: Function) -> Function:
+    """The options of a command that changes something."""
+    why = click.option("--why", metavar="TEXT", default="", help="The reason, kept in the journal.")
+    return plan_option(why(function))
+
+
+def json_option(function: Function) -> Function:
+    """`--json`"""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)

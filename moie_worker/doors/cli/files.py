@@ -1,0 +1,64 @@
+"""Plan documents on disk and on standard input."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from moie_worker.adapters.clock import SystemClock
+from moie_worker.errors import DocumentError, InputError
+from moie_worker.plan.documents import MAX_BYTES
+from moie_worker.plan.reading import Imported, read_plan
+from moie_worker.plan.validate import Checker
+
+
+def read_document(file: str) -> Imported:
+    """The plan in a file, `-` for standard input. Raises InputError naming the file and every problem."""
+    data = read_bytes(file)
+    try:
+        return read_plan(data, name=shown(file), now=SystemClock().now(), actions=checkers())
+    except DocumentError as error:
+        raise refused(file, error) from error
+
+
+def refused(file: str, error: DocumentError) -> InputError:
+    """The problems of a document under the name of its file."""
+    if len(error.problems) == 1:
+        only = error.problems[0]
+        return InputError(only if only.startswith(f"{shown(file)}: ") else f"{shown(file)}: {only}")
+    listed = "\n".join(f"  {problem}" for problem in error.problems)
+    return InputError(f"{shown(file)} has {len(error.problems)} problems; nothing was changed:\n{listed}")
+
+
+def read_bytes(file: str) -> bytes:
+    """All of it, or as much as shows that it is too big."""
+    try:
+        if file == "-":
+            return sys.stdin.buffer.read(MAX_BYTES + 1)
+        with Path(file).open("rb") as opened:
+            return opened.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{shown(file)}: cannot be read: {reason}. Give the path of a plan document") from None
+
+
+def shown(file: str) -> str:
+    """The name of a file in messages."""
+    return "standard input" if file == "-" else file
+
+
+def checkers() -> Mapping[str, Checker]:
+    """What each action says about its parameters; a plugin that cannot be loaded says why."""
+    from moie_worker.actions.registry import load
+
+    registry = load()
+    return {name: action.check for name, action in registry.actions.items()} | {
+        name: _broken(why) for name, why in registry.broken.items()
+    }
+
+
+def _broken(why: str) -> Callable[[Mapping[str, Any]], Iterator[tuple[str, str]]]:
+    def check(_: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        yield "", f"the action cannot be loaded: {why}"
+
+    return check

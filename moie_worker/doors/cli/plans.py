@@ -1,0 +1,147 @@
+"""`moie validate` and `moie load`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+from moie_worker.doors.cli.desk import Desk, acts, json_option
+from moie_worker.doors.cli.files import read_document
+from moie_worker.doors.cli.output import console, is_terminal, print_json
+from moie_worker.plan.compile import compile_plan
+from moie_worker.plan.definition import Compiled
+from moie_worker.plan.diff import Diff, definitions, diff, diff_document
+from moie_worker.plan.flow import Overview
+from moie_worker.plan.model import Plan
+from moie_worker.plan.report import ImportReport
+from moie_worker.plan.times import ms_of
+
+BIG = 2000  # jobs: loading more shows a bar
+NAMED = 8  # ids that a line of the diff names
+
+
+@click.command("validate")
+@click.argument("file")
+@json_option
+def validate_command(file: str, as_json: bool) -> None:
+    """Say all that is wrong with the plan document FILE (`-`: standard input). Nothing is loaded or changed.
+
+    Prints which version it is and why, what older versions lack and was filled in, and warnings. Exit code 2 when it
+    cannot be accepted.
+    """
+    found = read_document(file)
+    jobs = sum(1 for _ in found.plan.jobs())
+    if as_json:
+        print_json(_report_document(found.report) | {"phases": len(found.plan.phases), "jobs": jobs})
+        return
+    say_report(found.report)
+    click.echo(f"{file}: a good plan, {_plural(len(found.plan.phases), 'phase')}, {_plural(jobs, 'job')}")
+
+
+@click.command("load")
+@click.argument("file")
+@click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
+@json_option
+@acts
+def load_command(desk: Desk, file: str, dry_run: bool, as_json: bool) -> None:
+    """Load the plan document FILE (`-`: standard input), or a new revision of it.
+
+    Unchanged jobs keep their state, removed ones go, jobs whose command, action, time limit or environment changed are
+    verified again. If this command dies half way, beat brings it to its end.
+    """
+    found = read_document(file)
+    if not as_json:
+        say_report(found.report)
+    compiled = compile_plan(found.plan, ms_of(desk.system.clock.now()))
+    result, revision = load(desk, compiled, dry_run=dry_run)
+    if as_json:
+        print_json({"plan": desk.plan, "revision": revision, "dry_run": dry_run} | diff_document(result))
+        return
+    say_diff(result)
+    click.echo(_closing(desk.plan, found.plan, result, revision, dry_run))
+
+
+def load(desk: Desk, compiled: Compiled, *, dry_run: bool = False) -> tuple[Diff, int]:
+    """Load it to its end; returns what changed and the revision. Raises RefusedError when somebody else loads too."""
+    before = desk.store.overview()
+    if not dry_run:
+        before = _finished(desk, before)
+    result = diff(definitions(desk.store.all_jobs()), compiled)
+    if dry_run:
+        return result, before.flags.revision
+    desk.system.fleet.add_plan(desk.plan)
+    with _bar("staging", len(compiled.jobs)) as advance:
+        revision = desk.store.load(compiled, before.flags.revision, desk.who, desk.why, advance)
+    desk.system.fleet.ring()
+    _apply(desk)
+    return result, revision
+
+
+def _finished(desk: Desk, overview: Overview) -> Overview:
+    """What an earlier load began comes first; its end changes nothing of the revision."""
+    if overview.flags.loading:
+        _apply(desk)
+    return overview
+
+
+def _apply(desk: Desk) -> None:
+    left = desk.store.apply()
+    with _bar("loading", left or 0) as advance:
+        while left:
+            now_left = desk.store.apply() or 0
+            advance(max(left - now_left, 0))
+            left = now_left
+    desk.system.fleet.ring()
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal, for what takes a while."""
+    if total < BIG or not is_terminal(err=True):
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(f"{what:<8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(err=True), transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda jobs: progress.advance(task, jobs)
+
+
+def say_report(report: ImportReport) -> None:
+    """How a document was understood, on standard error."""
+    click.echo(f"version {report.version}: {report.reason}", err=True)
+    for note in report.notes:
+        click.echo(f"  note: {note}", err=True)
+    for warning in report.warnings:
+        click.echo(f"  warning: {warning}", err=True)
+
+
+def say_diff(result: Diff) -> None:
+    """One line for each kind of change."""
+    for name, jobs in result.lists().items():
+        if jobs:
+            more = f" … and {len(jobs) - NAMED} more" if len(jobs) > NAMED else ""
+            click.echo(f"  {name:<10} {len(jobs):>6}  {', '.join(jobs[:NAMED])}{more}")
+    click.echo(f"  {'unchanged':<10} {result.unchanged:>6}")
+
+
+def _closing(name: str, plan: Plan, result: Diff, revision: int, dry_run: bool) -> str:
+    if dry_run:
+        return "nothing was changed (--dry-run)"
+    title = f" ({plan.meta.project})" if plan.meta.project else ""
+    looked = "" if not result.empty or revision == 1 else "; no job changed"
+    return f"loaded as {name!r}{title}, revision {revision}{looked}"
+
+
+def _report_document(report: ImportReport) -> dict[str, object]:
+    return {
+        "version": report.version,
+        "reason": report.reason,
+        "notes": list(report.notes),
+        "warnings": list(report.warnings),
+    }
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,192 @@
+"""The status of a plan as lines of text: the same once, live and in a pipe."""
+
+from collections.abc import Iterator
+
+from moie_worker.doors.cli.output import HEALTH_STYLES, Line, Styled, ago, clock_time, one_line, span, took
+from moie_worker.plan.health import figures
+from moie_worker.plan.presence import slots
+from moie_worker.plan.states import Health, PhaseStatus, Place
+from moie_worker.plan.status import DUE, CyclicStanding, PhaseStanding, Status, history_of, last_message
+from moie_worker.plan.times import Ms
+
+LABEL = 15
+PHASE_STYLES = {
+    PhaseStatus.COMPLETED: "green",
+    PhaseStatus.ACTIVE: "bold",
+    PhaseStatus.LOCKED: "dim",
+    PhaseStatus.AWAITING_APPROVAL: "bold yellow",
+    PhaseStatus.REJECTED: "bold red",
+}
+MARKS = {Health.HEALTHY: "●", Health.STALE: "◐", Health.UNHEALTHY: "✗", Health.UNKNOWN: "○"}
+PHASES_SHOWN = 30
+TASK_WIDTH = 24
+
+
+def status_screen(status: Status) -> list[Line]:
+    """Title, banners, phases, figures, cyclic jobs, and last what needs a person."""
+    lines: list[Line] = []
+    for section in (_head, _phases, _figures, _cyclic, _action_required):
+        if found := list(section(status)):
+            lines += [(), *found] if lines else found
+    return lines
+
+
+def _head(status: Status) -> Iterator[Line]:
+    flags = status.overview.flags
+    project = status.meta.get("meta", {}).get("project") or flags.name
+    yield Styled(project, "bold"), Styled(f"   plan {flags.name}, revision {flags.revision}", "dim")
+    for banner in _banners(status):
+        yield (banner,)
+
+
+def _banners(status: Status) -> Iterator[Styled]:
+    """What must not be overlooked, each on a line of its own."""
+    flags, current = status.overview.flags, status.current
+    if flags.cancelled:
+        yield Styled("CANCELLED   nothing new begins; `moie resume` goes on", "bold red")
+    if flags.paused:
+        yield Styled("PAUSED   nothing new begins; `moie resume` goes on", "bold yellow")
+    if flags.loading:
+        yield Styled("LOADING   a new revision is being applied", "bold yellow")
+    if current:
+        yield from _asked(current)
+    if status.sovereign:
+        since = f" since {clock_time(flags.sovereign_at)}" if flags.sovereign_at else ""
+        yield Styled(f"SOVEREIGN{since}   every job is verified", "bold green")
+        if any(phase.cyclic for phase in status.phases):
+            yield Styled("CYCLIC OPERATION MODE", "green")
+
+
+def _asked(phase: PhaseStanding) -> Iterator[Styled]:
+    approve, reject = f"`moie approve {phase.id}`", f"`moie reject {phase.id}`"
+    if phase.status is PhaseStatus.AWAITING_APPROVAL:
+        yield Styled(f"AWAITING APPROVAL   phase {phase.id}: {approve} or {reject}", "bold yellow")
+    if phase.status is PhaseStatus.REJECTED:
+        yield Styled(f"REJECTED   phase {phase.id} does not begin; {approve} lets it begin after all", "bold red")
+
+
+def _phases(status: Status) -> Iterator[Line]:
+    width = max((len(str(phase.id)) for phase in status.phases), default=1)
+    shown = _around(status)
+    for phase in shown:
+        mark = "▸ " if phase is status.current else "  "
+        yield (
+            Styled(mark, "bold"),
+            Styled(f"{phase.id:>{width}}  ", "dim"),
+            Styled(phase.line, PHASE_STYLES[phase.status]),
+        )
+    if len(shown) < len(status.phases):
+        yield (Styled(f"  … {len(shown)} of {len(status.phases)} phases; `moie show` has all", "dim"),)
+
+
+def _around(status: Status) -> list[PhaseStanding]:
+    """All phases, or those around the current one."""
+    phases = list(status.phases)
+    if len(phases) <= PHASES_SHOWN or status.current is None:
+        return phases[:PHASES_SHOWN]
+    middle = phases.index(status.current)
+    start = min(max(middle - PHASES_SHOWN // 2, 0), len(phases) - PHASES_SHOWN)
+    return phases[start : start + PHASES_SHOWN]
+
+
+def _figures(status: Status) -> Iterator[Line]:
+    yield _labelled("heartbeat", *_heartbeat(status))
+    yield _labelled("jobs", *_places(status))
+    yield _labelled("workers", *_workers(status))
+    yield _labelled("beats", *_beats(status))
+    if status.idle_queues:
+        names = ",".join(status.idle_queues)
+        yield _labelled("no worker for", Styled(f"{names}: start a worker with -Q {names}", "bold red"))
+
+
+def _heartbeat(status: Status) -> Iterator[Styled]:
+    last, age = status.overview.flags.last_heartbeat, status.heartbeat_age
+    if last is None or age is None:
+        yield Styled("none yet", "yellow")
+        return
+    yield Styled(ago(age.total_seconds()))
+    yield Styled(f"   {clock_time(last)}", "dim")
+
+
+def _places(status: Status) -> Iterator[Styled]:
+    counted = (
+        ("running", status.count(Place.RUNNING), "cyan"),
+        ("due", status.count(*DUE), ""),
+        ("waiting", status.count(Place.WAITING), "yellow"),
+        ("later", status.count(Place.TIMED), ""),
+        ("blocked", status.count(Place.PARKED), ""),
+        ("dead", status.overview.dead_letters, "bold red"),
+    )
+    for position, (name, number, style) in enumerate(counted):
+        yield Styled(" · " if position else "", "dim")
+        yield Styled(f"{number} {name}", style if number else "dim")
+
+
+def _workers(status: Status) -> Iterator[Styled]:
+    crew = status.crew
+    if not crew.workers:
+        yield Styled("none", "bold red")
+    else:
+        queues = sorted({queue for worker in crew.workers for queue in worker.queues})
+        free = ", ".join(f"{queue} {slots(crew.workers, queue)}" for queue in queues)
+        yield Styled(f"{len(crew.workers)}")
+        yield Styled(f"   slots: {free}", "dim")
+    if crew.workers_gone:
+        yield Styled(f"   gone without a word: {', '.join(crew.workers_gone)}", "bold red")
+
+
+def _beats(status: Status) -> Iterator[Styled]:
+    crew = status.crew
+    yield Styled(f"{len(crew.beats)}") if crew.beats else Styled("none: nothing is scheduled", "bold red")
+    if crew.beats_gone:
+        yield Styled(f"   gone without a word: {', '.join(crew.beats_gone)}", "bold red")
+
+
+def _cyclic(status: Status) -> Iterator[Line]:
+    if not status.cyclic:
+        return
+    yield (Styled("cyclic jobs", "dim"),)
+    ids = max(len(standing.view.definition.id) for standing in status.cyclic)
+    tasks = max(len(str(standing.view.definition.job["task"])) for standing in status.cyclic)
+    for standing in status.cyclic:
+        yield _cyclic_line(standing, status.overview.now, ids, min(tasks, TASK_WIDTH))
+
+
+def _cyclic_line(standing: CyclicStanding, now: Ms, ids: int, tasks: int) -> Line:
+    """Mark, name, health; minutes since the last run, runs, share of success, mean time of the last ten."""
+    job, style = standing.view.definition, HEALTH_STYLES[standing.health]
+    return (
+        Styled(f"{MARKS[standing.health]} ", style),
+        f"{job.id:<{ids}}  {one_line(str(job.job['task']), tasks):<{tasks}}  ",
+        Styled(f"{standing.health:<9}", style),
+        Styled(_run_figures(standing, now), "dim"),
+    )
+
+
+def _run_figures(standing: CyclicStanding, now: Ms) -> str:
+    known = figures(history_of(standing.runs), now)
+    if known.minutes_since is None or known.success_percent is None or known.mean_duration_s is None:
+        return f"  {standing.message}"
+    text = f"  {known.minutes_since:>3} min ago  {known.runs:>4} runs  {known.success_percent:5.1f} %"
+    text += f"  {took(known.mean_duration_s):>6}"
+    if standing.view.place is Place.TIMED and standing.view.due > now:
+        text += f"  next in {span((standing.view.due - now) / 1000)}"
+    return text
+
+
+def _action_required(status: Status) -> Iterator[Line]:
+    if not status.waiting:
+        return
+    number = status.count(Place.WAITING)
+    yield (Styled(f"ACTION REQUIRED   {number} not done yet, looked at again at every heartbeat", "bold yellow"),)
+    for view in status.waiting:
+        job = view.definition
+        yield f"  {job.id}  {job.job['task']}", Styled(f"   {one_line(last_message(view))}", "dim")
+        if description := job.job.get("description"):
+            yield (Styled(f"    {one_line(str(description))}", "dim"),)
+    if number > len(status.waiting):
+        yield (Styled(f"  … and {number - len(status.waiting)} more: `moie jobs --place waiting`", "dim"),)
+
+
+def _labelled(label: str, *parts: Styled) -> Line:
+    return Styled(f"{label:<{LABEL}}", "dim"), *parts

@@ -1,0 +1,64 @@
+"""`moie status`, once or live."""
+
+import time
+
+import click
+
+from moie_worker.doors.cli.desk import Desk, reads
+from moie_worker.doors.cli.output import console, is_terminal, print_json, print_lines, rich_lines
+from moie_worker.doors.cli.screen import status_screen
+from moie_worker.errors import InputError
+from moie_worker.plan.states import Place
+from moie_worker.plan.status import Crew, CyclicStanding, Status, cyclic_standing, phase_standings, status_document
+
+SHOWN = 50  # waiting and cyclic jobs that a screen names
+EVERY_S = 1.0
+
+
+@click.command("status")
+@click.option("--watch", is_flag=True, help="Stay and show changes as they happen; Ctrl-C leaves.")
+@reads
+def status_command(desk: Desk, as_json: bool, watch: bool) -> None:
+    """Where the plan stands: phases, what is due and running, what needs you, cyclic jobs, workers, the heartbeat."""
+    if watch:
+        _watch(desk, as_json)
+    elif as_json:
+        print_json(status_document(read_status(desk)))
+    else:
+        print_lines(status_screen(read_status(desk)))
+
+
+def read_status(desk: Desk) -> Status:
+    """Everything a screen shows; reads only. Raises NotFoundError when nothing is loaded."""
+    overview = desk.loaded()
+    workers, workers_gone = desk.system.fleet.workers()
+    beats, beats_gone = desk.system.fleet.beats()
+    return Status(
+        overview=overview,
+        meta=desk.store.meta(),
+        phases=phase_standings(overview),
+        crew=Crew(workers, workers_gone, beats, beats_gone),
+        waiting=desk.store.in_places([Place.WAITING], SHOWN),
+        cyclic=read_cyclic(desk, overview.now, SHOWN),
+    )
+
+
+def read_cyclic(desk: Desk, now: int, most: int | None = None) -> list[CyclicStanding]:
+    """The cyclic jobs with their health, by id."""
+    runs, store = desk.system.run_log(), desk.store
+    return [cyclic_standing(store.job(job), runs.history(job), now) for job in store.cyclic()[:most]]
+
+
+def _watch(desk: Desk, as_json: bool) -> None:
+    if as_json or not is_terminal():
+        raise InputError("--watch is for a terminal; a script asks `moie status --json` as often as it likes")
+    from rich.live import Live
+
+    first = rich_lines(status_screen(read_status(desk)))
+    with Live(first, console=console(), auto_refresh=False, screen=True, vertical_overflow="ellipsis") as live:
+        try:
+            while True:
+                time.sleep(EVERY_S)
+                live.update(rich_lines(status_screen(read_status(desk))), refresh=True)
+        except KeyboardInterrupt:
+            return

@@ -1,0 +1,98 @@
+"""The journal in sentences: one wording for every kind of event, used by all who show it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from moie_worker.plan.fields import format_time
+from moie_worker.plan.flow import JournalEntry
+from moie_worker.plan.times import moment
+
+Sentence = Callable[[JournalEntry], str]
+
+
+def line(entry: JournalEntry) -> str:
+    """`- **YYYY-mm-dd HH:MM:SS**: message`, in UTC."""
+    return f"- **{moment(entry.at):%Y-%m-%d %H:%M:%S}**: {sentence(entry)}"
+
+
+def sentence(entry: JournalEntry) -> str:
+    """One line that says what happened, by whom and why."""
+    wording = SENTENCES.get(entry.event)
+    text = wording(entry) if wording else _by(entry, f"{entry.event} {entry.job}".strip())
+    return " ".join(text.split())
+
+
+def journal_fields(entry: JournalEntry) -> dict[str, Any]:
+    """An entry as `moie journal --json` says it."""
+    return {
+        "id": entry.id,
+        "at": format_time(moment(entry.at)),
+        "event": entry.event,
+        "job": entry.job or None,
+        "who": entry.who or None,
+        "why": entry.why or None,
+        "data": dict(entry.data),
+        "message": sentence(entry),
+    }
+
+
+def _by(entry: JournalEntry, text: str) -> str:
+    return text + (f" by {entry.who}" if entry.who else "") + (f": {entry.why}" if entry.why else "")
+
+
+def _plain(text: str) -> Sentence:
+    """What people did: `{job}` and the figures of the entry may stand in the text."""
+    return lambda entry: _by(entry, text.format_map(_Figures(dict(entry.data) | {"job": entry.job})))
+
+
+def _ended(text: str) -> Sentence:
+    """How an attempt ended: what it said, and where it ran."""
+
+    def wording(entry: JournalEntry) -> str:
+        where = f" (on {entry.who})" if entry.who else ""
+        return f"job {entry.job} {text}" + (f": {entry.why}" if entry.why else "") + where
+
+    return wording
+
+
+def _heartbeat(entry: JournalEntry) -> str:
+    report = "; ".join(str(entry.data.get("report", "")).split("\n"))
+    return f"heartbeat: {report}" if report else "heartbeat"
+
+
+class _Figures(dict[str, Any]):
+    """Figures that an older entry lacks are shown as a question mark."""
+
+    def __init__(self, figures: Mapping[str, Any]) -> None:
+        super().__init__(figures)
+
+    def __missing__(self, name: str) -> str:
+        return "?"
+
+
+SENTENCES: dict[str, Sentence] = {
+    "heartbeat": _heartbeat,
+    "plan.loaded": _plain("plan loaded as revision {revision}"),
+    "plan.paused": _plain("plan PAUSED"),
+    "plan.resumed": _plain("plan resumed"),
+    "plan.cancelled": _plain("plan CANCELLED: nothing new begins, what runs is stopped"),
+    "plan.sovereign": _plain("SOVEREIGN: every job is verified; cyclic jobs run on"),
+    "phase.reached": _plain("phase {phase} reached"),
+    "phase.approved": _plain("phase {phase} approved"),
+    "phase.rejected": _plain("phase {phase} REJECTED"),
+    "job.passed": _ended("verified"),
+    "job.failed": _ended("is not done: its check said no"),
+    "job.broken": _ended("could not be run"),
+    "job.timed_out": _ended("ran into its time limit"),
+    "job.cancelled": _ended("was stopped and is cancelled"),
+    "job.lost": _ended("was lost: its worker went away; it is offered again"),
+    "job.superseded": _ended("changed while it ran; it is verified again"),
+    "job.removed": _ended("was removed from the plan"),
+    "job.dead": _ended("is DEAD"),
+    "job.cancel": _plain("job {job} taken out of the plan"),
+    "job.retry": _plain("job {job} started anew"),
+    "job.run": _plain("job {job} asked to run now"),
+    "dead.replayed": _plain("dead letter of {job} replayed"),
+    "dead.discarded": _plain("dead letter of {job} discarded"),
+    "dead.superseded": _plain("dead letter of {job} dropped: the job changed"),
+}

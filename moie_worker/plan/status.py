@@ -1,0 +1,262 @@
+"""Where a plan stands, as every screen says it: made from one look at the store, computed nowhere else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from moie_worker.plan.fields import format_time
+from moie_worker.plan.flow import BEFORE_ANY, SOVEREIGN, JobView, Overview
+from moie_worker.plan.health import History, job_health
+from moie_worker.plan.letters import RunHistory
+from moie_worker.plan.presence import Beat, Worker, slots
+from moie_worker.plan.states import Health, PhaseStatus, Place
+from moie_worker.plan.times import MILLISECOND, Ms, moment, ms_of
+
+DUE = (Place.READY, Place.SENT)
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseStanding:
+    """A phase with its figures; `total` and `completed` count cyclic jobs too, which never complete."""
+
+    id: int
+    name: str
+    status: PhaseStatus
+    completed: int
+    total: int
+    cyclic: int
+
+    @property
+    def line(self) -> str:
+        """`name – completed/total (status)`"""
+        return f"{self.name} – {self.completed}/{self.total} ({self.status})"
+
+
+@dataclass(frozen=True, slots=True)
+class CyclicStanding:
+    """A cyclic job and its health."""
+
+    view: JobView
+    runs: RunHistory
+    health: Health
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Who works: the living, and the names of those that went without a word."""
+
+    workers: Sequence[Worker] = ()
+    workers_gone: Sequence[str] = ()
+    beats: Sequence[Beat] = ()
+    beats_gone: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything that `moie status` says."""
+
+    overview: Overview
+    meta: Mapping[str, Any]
+    phases: Sequence[PhaseStanding]
+    crew: Crew
+    waiting: Sequence[JobView] = ()  # some of those whose check said no
+    cyclic: Sequence[CyclicStanding] = ()
+
+    @property
+    def sovereign(self) -> bool:
+        """Every job that is not cyclic is verified."""
+        return is_sovereign(self.overview)
+
+    @property
+    def current(self) -> PhaseStanding | None:
+        """The phase that is worked on, the last one when all is done; None before anything is loaded."""
+        number = current_phase(self.overview)
+        return next((phase for phase in self.phases if phase.id == number), None)
+
+    @property
+    def heartbeat_age(self) -> timedelta | None:
+        """Time since the last heartbeat; None without one."""
+        last = self.overview.flags.last_heartbeat
+        return None if last is None else max(self.overview.now - last, 0) * MILLISECOND
+
+    @property
+    def idle_queues(self) -> list[str]:
+        """Queues of the plan that no living worker serves."""
+        return [queue for queue in self.overview.queues if slots(self.crew.workers, queue) == 0]
+
+    def count(self, *places: Place) -> int:
+        """How many jobs are in some places."""
+        return count(self.overview, places)
+
+
+def is_sovereign(overview: Overview) -> bool:
+    """Something was loaded, and no phase is open."""
+    return overview.flags.frontier == SOVEREIGN and bool(overview.phases) and not overview.flags.loading
+
+
+def current_phase(overview: Overview) -> int | None:
+    """The phase that is worked on; the last one when none is open; None before anything is loaded."""
+    if overview.flags.frontier in (BEFORE_ANY, SOVEREIGN):
+        return max((phase.id for phase in overview.phases), default=None)
+    return overview.flags.frontier
+
+
+def count(overview: Overview, places: Sequence[Place], phase: int | None = None, cyclic: bool | None = None) -> int:
+    """How many jobs are in some places, of all phases and kinds unless one is named."""
+    return sum(
+        number
+        for (of_phase, is_cyclic, place), number in overview.counts.items()
+        if place in places and phase in (None, of_phase) and cyclic in (None, is_cyclic)
+    )
+
+
+def phase_standings(overview: Overview) -> list[PhaseStanding]:
+    """Every phase, by id."""
+    return [
+        PhaseStanding(
+            id=phase.id,
+            name=phase.name,
+            status=phase_status(overview, phase.id),
+            completed=count(overview, (Place.COMPLETED,), phase.id),
+            total=count(overview, tuple(Place), phase.id),
+            cyclic=count(overview, tuple(Place), phase.id, cyclic=True),
+        )
+        for phase in overview.phases
+    ]
+
+
+def phase_status(overview: Overview, phase_id: int) -> PhaseStatus:
+    """Locked behind the current phase, completed before it; the current one waits for its approval or is active.
+
+    When no phase is open, the last one stays active for as long as it has cyclic jobs.
+    """
+    current = current_phase(overview)
+    if current is None or phase_id > current:
+        return PhaseStatus.LOCKED
+    if phase_id < current:
+        return PhaseStatus.COMPLETED
+    if overview.flags.frontier != SOVEREIGN:
+        return _answered(overview, phase_id)
+    runs_on = count(overview, tuple(Place), phase_id, cyclic=True) > 0
+    return PhaseStatus.ACTIVE if runs_on else PhaseStatus.COMPLETED
+
+
+def _answered(overview: Overview, phase_id: int) -> PhaseStatus:
+    phase = next((phase for phase in overview.phases if phase.id == phase_id), None)
+    if phase is None or not phase.approval:
+        return PhaseStatus.ACTIVE
+    answer = overview.approvals.get(phase_id)
+    if answer is None or answer.digest != phase.digest:
+        return PhaseStatus.AWAITING_APPROVAL
+    return PhaseStatus.ACTIVE if answer.approved else PhaseStatus.REJECTED
+
+
+def cyclic_standing(view: JobView, runs: RunHistory, now: Ms) -> CyclicStanding:
+    """The health of a cyclic job. One that has nothing to run, or waits for its phase, is not expected to run."""
+    if view.definition.idle:
+        return CyclicStanding(view, runs, Health.UNKNOWN, "has nothing to run: give it an action and a schedule")
+    if view.place is Place.PARKED and not runs.runs:
+        return CyclicStanding(view, runs, Health.UNKNOWN, f"waits for phase {view.definition.phase}")
+    health, message = job_health(history_of(runs), view.definition.period_ms * MILLISECOND, now)
+    return CyclicStanding(view, runs, health, message)
+
+
+def history_of(runs: RunHistory) -> History:
+    """The run log in the words of the rules of health."""
+    return History(
+        runs=runs.runs,
+        failures=runs.failures,
+        kept=runs.kept,
+        kept_failures=runs.kept_failures,
+        last_run=None if runs.last_at is None else ms_of(runs.last_at),
+        durations_s=[run.measured.duration_s for run in runs.recent],
+    )
+
+
+def time_or_none(at: Ms | None) -> str | None:
+    """ISO 8601 in UTC; None for None and for 0, which stands for no time."""
+    return format_time(moment(at)) if at else None
+
+
+def status_document(status: Status) -> dict[str, Any]:
+    """The stable fields of `moie status --json`, and some more."""
+    overview, flags, current = status.overview, status.overview.flags, status.current
+    age = status.heartbeat_age
+    return {
+        "plan": flags.name,
+        "project": status.meta.get("meta", {}).get("project", ""),
+        "sovereign": status.sovereign,
+        "sovereign_at": time_or_none(flags.sovereign_at) if status.sovereign else None,
+        "current_phase": current.id if current else None,
+        "last_heartbeat": time_or_none(flags.last_heartbeat),
+        "heartbeat_age_s": None if age is None else age.total_seconds(),
+        "heartbeats": flags.beats,
+        "revision": flags.revision,
+        "paused": flags.paused,
+        "cancelled": flags.cancelled,
+        "loading": flags.loading,
+        "due": status.count(*DUE),
+        "running": status.count(Place.RUNNING),
+        "waiting": status.count(Place.WAITING),
+        "later": status.count(Place.TIMED),
+        "blocked": status.count(Place.PARKED),
+        "dead_letters": overview.dead_letters,
+        "workers": [worker.name for worker in status.crew.workers],
+        "workers_gone": list(status.crew.workers_gone),
+        "beats": [beat.name for beat in status.crew.beats],
+        "beats_gone": list(status.crew.beats_gone),
+        "queues_without_worker": status.idle_queues,
+        "phases": [_phase_fields(phase) for phase in status.phases],
+        "action_required": [
+            {"id": view.definition.id, "task": view.definition.job["task"], "message": last_message(view)}
+            for view in status.waiting
+        ],
+        "cyclic": [cyclic_fields(standing) for standing in status.cyclic],
+    }
+
+
+def _phase_fields(phase: PhaseStanding) -> dict[str, Any]:
+    return {
+        "id": phase.id,
+        "name": phase.name,
+        "status": str(phase.status),
+        "completed": phase.completed,
+        "total": phase.total,
+        "cyclic": phase.cyclic,
+    }
+
+
+def cyclic_fields(standing: CyclicStanding) -> dict[str, Any]:
+    """A cyclic job as `moie health --json` says it."""
+    runs = standing.runs
+    return {
+        "id": standing.view.definition.id,
+        "status": str(standing.health),
+        "message": standing.message,
+        "runs": runs.runs,
+        "failures": runs.failures,
+        "failure_share": runs.kept_failures / runs.kept if runs.kept else None,
+    }
+
+
+def last_message(view: JobView) -> str:
+    """What the last attempt said; empty before the first."""
+    return str(view.evidence.get("message", ""))
+
+
+def job_fields(view: JobView) -> dict[str, Any]:
+    """A job as `moie jobs --json` says it."""
+    outcome = view.evidence.get("outcome")
+    return {
+        "id": view.definition.id,
+        "phase": view.definition.phase,
+        "task": view.definition.job["task"],
+        "status": str(view.place),
+        "cyclic": view.definition.cyclic,
+        "outcome": outcome,
+        "attempts": view.attempts,
+        "due_at": time_or_none(view.due),
+        "last_error": last_message(view) if outcome not in (None, "passed") else None,
+    }
