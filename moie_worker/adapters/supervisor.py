@@ -140,7 +140,8 @@ class Supervisor:
             return
         self._selector.register(child.output, selectors.EVENT_READ, child)
         self._say(f"{name} started as pid {pid}")
-        self._note(lambda: self._record.add(name, pid))
+        if child.part.launch.lock is None:  # what holds a lock is found by it, and ended more gently
+            self._note(lambda: self._record.add(name, pid))
 
     def _note(self, write: Callable[[], None]) -> None:
         try:

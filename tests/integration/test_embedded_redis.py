@@ -95,6 +95,8 @@ def test_the_password_is_in_no_command_line_and_in_private_files_only(home: Home
         holding = [p for p in home.root.rglob("*") if p.is_file() and password.encode() in p.read_bytes()]
         assert {p.name for p in holding} == {"redis.secret", "redis.url"}
         assert {stat.S_IMODE(p.stat().st_mode) for p in holding} == {0o600}
+        data = [p for p in home.redis_data.rglob("*") if p.is_file()]
+        assert {stat.S_IMODE(p.stat().st_mode) for p in data} == {0o600}
     assert stat.S_IMODE(home.root.stat().st_mode) == 0o700
 
 

@@ -311,6 +311,7 @@ def test_kill_9_of_the_supervisor_leaves_no_part_and_the_next_up_finds_the_data(
     with client_of(home) as client:
         client.set("a", "1")
     pids = [first.pid("redis"), first.pid("worker")]
+    assert list(json.loads(home.parts.read_text())) == ["worker"]  # Redis is left to its own lock, and ends in order
     first.signal(signal.SIGKILL)
     second = up(name("worker", needs=["redis"]), redis=True)  # at once: what the first left may still be ending
     second.sees(r"^ready\|")
@@ -437,9 +438,8 @@ def test_a_damaged_record_is_no_obstacle(home: Home, content: str) -> None:
 
 def test_a_lock_held_by_a_stranger_is_named(home: Home) -> None:
     home.prepare()
-    holds = (
-        "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, 2); print('held', flush=True); sys.stdin.read()"
-    )
+    home.lock.write_text(json.dumps({"pid": os.getpid(), "identity": "another boot:1", "since": "2026-01-01"}))
+    holds = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, 2); print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", holds, str(home.lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as stranger:
