@@ -10,7 +10,7 @@ from moie_worker.errors import Problem
 from moie_worker.plan.fields import format_time, parse_time
 from moie_worker.plan.model import NEVER, Plan
 from moie_worker.plan.paths import Path
-from moie_worker.plan.report import Notes
+from moie_worker.plan.report import Notes, shortened
 from moie_worker.plan.states import JobStatus, Order, PhaseStatus
 
 # Fields that v2 does not know and its readers keep: they mean the same in v3 and are handed on.
@@ -54,7 +54,7 @@ def to_v2(plan: Plan) -> Exported:
         "meta": restored(meta_to_v2(meta, current), meta.get("kept"), same_value),
         "phases": [_phase(*pair, known_phases, known_jobs) for pair in zip(phases, statuses, strict=True)],
     }
-    return Exported(restored(out, document.get("kept"), same_value), tuple(notes.notes))
+    return Exported(restored(out, document.get("kept"), same_value), tuple(shortened(notes.notes)))
 
 
 def _phase(phase: Raw, status: str, known_phases: Collection[int], known_jobs: Collection[str]) -> dict[str, Any]:

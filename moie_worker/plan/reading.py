@@ -9,8 +9,8 @@ from moie_worker.errors import DocumentError, Problem
 from moie_worker.plan.documents import MAX_JOBS, Document, parse
 from moie_worker.plan.model import Plan
 from moie_worker.plan.paths import problem
-from moie_worker.plan.report import ImportReport, Notes
-from moie_worker.plan.structure import build, shortened
+from moie_worker.plan.report import ImportReport, Notes, shortened
+from moie_worker.plan.structure import build
 from moie_worker.plan.validate import Checker, Finding, find_problems, find_warnings
 from moie_worker.plan.versions import resolve, v1_to_v2, v2_to_v3
 
@@ -42,7 +42,8 @@ def read_plan(data: bytes, *, name: str, now: datetime, actions: Mapping[str, Ch
         raise DocumentError(shortened(problems))
     warnings = [*notes.warnings, *_said(find_warnings(plan), document)]
     plan = _in_order(plan, notes)
-    return Imported(plan, ImportReport(resolved.version, resolved.reason, tuple(notes.notes), tuple(warnings)))
+    report = ImportReport(resolved.version, resolved.reason, tuple(shortened(notes.notes)), tuple(shortened(warnings)))
+    return Imported(plan, report)
 
 
 def _check_size(data: Mapping[str, Any]) -> None:

@@ -1,9 +1,18 @@
 """What an import or an export has to tell people."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from moie_worker.errors import Problem
 from moie_worker.plan.paths import Path, problem
+
+MAX_LINES = 50
+
+
+def shortened(lines: Sequence[Problem], count: int | None = None) -> list[Problem]:
+    """At most 50 lines, then how many more of `count` there are."""
+    rest = (len(lines) if count is None else count) - MAX_LINES
+    return [*lines[:MAX_LINES], Problem(f"… and {rest} more")] if rest > 0 else list(lines)
 
 
 @dataclass(frozen=True, slots=True)

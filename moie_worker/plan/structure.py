@@ -10,8 +10,8 @@ from moie_worker.errors import DocumentError, Problem
 from moie_worker.plan.documents import Document
 from moie_worker.plan.model import Plan
 from moie_worker.plan.paths import Path, did_you_mean, kind_of, problem, show_value
+from moie_worker.plan.report import MAX_LINES, shortened
 
-MAX_PROBLEMS = 50
 # What the models add to the place of an error, below these fields, and no document says.
 UNSAID = {"verification_cmd": {"shell", "words"}, "catch_up": {"policy", "limit"}}
 COMPUTED = {
@@ -44,21 +44,14 @@ def build(raw: Any, document: Document) -> Plan:
 
 
 def listed(error: ValidationError, document: Document) -> list[Problem]:
-    """The problems in the order of the document, the first of each place only, at most 50."""
-    found: dict[Path, Problem] = {}
-    for detail in error.errors(include_url=False):
-        path = _place(detail)
-        if path not in found:
-            found[path] = problem(path, _message(detail, path, document), document.line(path))
-    return shortened(list(found.values()))
-
-
-def shortened(problems: list[Problem]) -> list[Problem]:
-    """At most 50 problems, the last one saying how many more there are."""
-    if len(problems) <= MAX_PROBLEMS:
-        return problems
-    rest = len(problems) - MAX_PROBLEMS
-    return [*problems[:MAX_PROBLEMS], Problem(f"… and {rest} more problems")]
+    """The problems in the order of the document, as many as people read."""
+    details = error.errors(include_url=False)
+    places = [_place(detail) for detail in details[: MAX_LINES + 1]]
+    found = [
+        problem(path, _message(detail, path, document), document.line(path))
+        for path, detail in zip(places, details, strict=False)
+    ]
+    return shortened(found, len(details))
 
 
 def _place(detail: ErrorDetails) -> Path:

@@ -136,6 +136,7 @@ SYNTAX = [
     BadPlan(
         "an alias to itself", b"version: 3\nmeta: &m {project: *m}\n", "meta.project: *m refers to nothing before it"
     ),
+    BadPlan("a merge of a text", b"version: 3\nmeta: {<<: p}\n", "meta: << merges mappings only"),
     BadPlan("a bomb of aliases", billion_laughs, "holds more than 5000000 values, aliases (*) counted"),
     BadPlan(
         "nested too deep in YAML", text("version: 3\nmeta: " + "[" * 40 + "]" * 40), "is nested deeper than 32 levels"

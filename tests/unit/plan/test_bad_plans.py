@@ -38,7 +38,7 @@ def test_a_plan_that_is_all_wrong_is_answered_shortly() -> None:
     with pytest.raises(DocumentError) as caught:
         read({"version": 3, "phases": [{"id": 1, "name": "n", "jobs": jobs}]})
     assert len(caught.value.problems) == 51
-    assert caught.value.problems[-1] == "… and 950 more problems"
+    assert caught.value.problems[-1] == "… and 950 more"
 
 
 def test_a_broken_check_of_an_action_is_a_problem_and_no_crash() -> None:

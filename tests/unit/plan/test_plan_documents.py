@@ -37,6 +37,11 @@ def test_another_reader_of_yaml_reads_the_same_texts(value: dict[str, str], name
     assert yaml.safe_load(render(value, name)) == value
 
 
+def test_texts_that_look_like_something_else_are_rendered_in_quotes() -> None:
+    value = {"a": ["on", "1:30", "1.10", "null", "1e3", "2025-12-12", "", "two\nlines\n", "plain"]}
+    assert parse(render(value, "p.yaml").encode(), "p.yaml").data == yaml.safe_load(render(value, "p.yaml")) == value
+
+
 @given(mappings)
 def test_yaml_of_another_writer_is_never_taken_for_something_else(value: dict[str, Any]) -> None:
     try:

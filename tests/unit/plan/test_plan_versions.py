@@ -177,6 +177,21 @@ def test_imports_are_sequential() -> None:
     assert {phase.order for phase in read(sample("sovereign_state_v1")).plan.phases} == {Order.SEQUENTIAL}
 
 
+def test_another_mode_is_kept_and_not_used() -> None:
+    document = sample("sovereign_state_v2")
+    document["meta"]["mode"] = "manual"
+    imported = read(document)
+    assert imported.plan.meta.mode == "daemon"
+    assert to_v2(imported.plan).document["meta"]["mode"] == "manual"
+    assert any(note.startswith('meta.mode: "manual" is kept and not used') for note in imported.report.notes)
+
+
+def test_a_report_of_many_lines_is_cut_short_and_says_so() -> None:
+    jobs = [{"id": str(n), "task": "t", "verification_cmd": "x", "timeout": "5s"} for n in range(60)]
+    exported = to_v2(read({"version": 3, "phases": [{"id": 1, "name": "n", "jobs": jobs}]}).plan)
+    assert (len(exported.notes), exported.notes[-1]) == (51, "… and 11 more")
+
+
 def test_a_last_heartbeat_is_kept() -> None:
     document = sample("sovereign_state_v1")
     document["meta"]["last_heartbeat"] = "2025-01-02T03:04:05Z"
