@@ -28,7 +28,7 @@ print(children_here().guard_pid, flush=True)
 
 def work(text):
     evidence = runner.run(Command(text, timedelta(seconds=60), token=token))
-    print(evidence.outcome, evidence.message, flush=True)
+    print(f"{evidence.outcome} {evidence.message}\\n", end="", flush=True)  # one write: the threads share it
 
 for text in commands:
     threading.Thread(target=work, args=(text,)).start()

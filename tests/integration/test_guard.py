@@ -108,6 +108,18 @@ def test_a_renewed_lease_keeps_commands_alive() -> None:
     runner.close()
 
 
+def test_the_guard_lets_be_what_is_forgotten() -> None:
+    runner = ShellRunner(os.environ)
+    now = time.monotonic()
+    with sleeper("t-forgotten") as forgotten, sleeper("t-kept") as kept:
+        runner.renewed(["t-forgotten"], timedelta(seconds=0.3), now)
+        runner.renewed(["t-kept"], timedelta(seconds=0.5), now)
+        runner.forget(["t-forgotten"])
+        wait_until(lambda: kept.poll() is not None, "its lease is over")
+        assert forgotten.poll() is None
+    runner.close()
+
+
 def test_a_lease_without_end_ends_with_the_worker() -> None:
     runner = ShellRunner(os.environ)
     runner.renewed(["t-endless"], timedelta.max, time.monotonic())

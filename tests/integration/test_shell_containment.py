@@ -6,7 +6,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -91,9 +92,10 @@ def test_a_daemon_that_holds_the_pipe_is_not_waited_for(runner: ShellRunner, tmp
     assert not is_alive(int(pid.read_text()))
 
 
-def test_a_daemon_of_a_running_command_is_let_be(runner: ShellRunner, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["forked twice", "without its token"])
+def test_a_daemon_of_a_running_command_is_let_be(runner: ShellRunner, kind: str, tmp_path: Path) -> None:
     pid, go = tmp_path / "pid", tmp_path / "go"
-    waits = f"{daemon('without its token', pid)}; while ! [ -e {go} ]; do sleep 0.01; done; kill -0 $(cat {pid})"
+    waits = f"{daemon(kind, pid)}; while ! [ -e {go} ]; do sleep 0.01; done; kill -0 $(cat {pid})"
     evidences = []
     thread = threading.Thread(target=lambda: evidences.append(runner.run(command(waits, "t-long"))))
     thread.start()
@@ -199,25 +201,55 @@ def test_many_threads_run_at_once(runner: ShellRunner) -> None:
     assert not zombies()
 
 
-def test_a_fork_of_the_process_begins_anew(runner: ShellRunner) -> None:
-    runner.renewed(["t-parent"], timedelta(seconds=60), time.monotonic())
+@contextmanager
+def fork(work: Callable[[], int]) -> Iterator[int]:
+    """A fork of this process that works and then waits to be killed; gives the code it worked out."""
+    read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        code = 1
+        code = 255
         try:
-            runner.renewed(["t-child"], timedelta(seconds=60), time.monotonic())
-            code = 0 if runner.run(command("exit 5", "t-child")).exit_code == 5 else 2
-            runner.close()
+            code = work()
         finally:
-            os._exit(code)
-    assert os.waitpid(child, 0)[1] == 0
-    assert runner.run(command("exit 6", "t-parent")).exit_code == 6
-    runner.forget(["t-parent"])
+            os.write(write, bytes([code]))
+            signal.pause()
+    try:
+        yield os.read(read, 1)[0]
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(read)
+        os.close(write)
+
+
+def test_a_fork_of_the_process_begins_anew(runner: ShellRunner) -> None:
+    def work() -> int:
+        runner.renewed(["t-child"], timedelta(seconds=60), time.monotonic())
+        code = runner.run(command("exit 5", "t-child")).exit_code
+        runner.close()
+        return code or 0
+
+    runner.renewed(["t-parent"], timedelta(seconds=60), time.monotonic())
+    with fork(work) as code:
+        assert code == 5
+        assert runner.run(command("exit 6", "t-parent")).exit_code == 6
+
+
+def test_a_fork_of_the_process_does_not_hold_its_guard(runner: ShellRunner) -> None:
+    runner.renewed(["t-guarded"], timedelta(seconds=60), time.monotonic())
+    with (
+        fork(lambda: 0),
+        subprocess.Popen(["sleep", "600"], env={"MOIE_TOKEN": "t-guarded"}, start_new_session=True) as guarded,
+    ):
+        runner.close()
+        assert guarded.wait() == -signal.SIGKILL
 
 
 def test_the_end_of_a_lone_command_is_seen_without_process_descriptors(
     runner: ShellRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "pidfd_open")
-    assert runner.run(command("echo hi; exec >&- 2>&-; sleep 0.1; exit 4", "t-old")).exit_code == 4
+    evidence = runner.run(command("echo hi; exec >&- 2>&-; sleep 0.1; exit 4", "t-old"))
+    assert evidence.exit_code == 4
+    assert evidence.duration_s < 5
     assert runner.run(command("sleep 60", "t-old", timeout_s=0.2)).signal == signal.SIGTERM
