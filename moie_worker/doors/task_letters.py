@@ -102,8 +102,8 @@ def _unfit(given: list[Any], why: str) -> dict[str, Any]:
 
 
 def message_death(queue: str, raw: bytes, reason: str, death: str = "", **evidence: Any) -> Death:
-    """Bytes in a queue that no worker can take for a task. The same bytes are the same letter."""
-    digest = hashlib.sha256(raw).hexdigest()
+    """Bytes in a queue that no worker can take for a task. The same bytes in the same queue are the same letter."""
+    digest = hashlib.sha256(queue.encode() + b"\0" + raw).hexdigest()
     payload: dict[str, Any] = {
         "queue": queue,
         "bytes": len(raw),

@@ -1,0 +1,36 @@
+"""Makes an application's workers outlive anything that lies in their queues."""
+
+from celery import Celery
+
+from moie_worker.doors.poison_consumer import POST
+from moie_worker.doors.poison_transport import PARK, SievedConnection
+from moie_worker.doors.post import Post
+from moie_worker.plan.letters import Death
+
+
+class Parking:
+    """Takes deaths from the transport; its text holds no address, because Celery shows transport options."""
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+
+    def __call__(self, death: Death) -> None:
+        self._post.letter(death)
+
+    def __repr__(self) -> str:
+        return "<dead letters>"
+
+
+def harden(app: Celery, redis_url: str | None = None, plan: str | None = None) -> None:
+    """Park what is no task instead of ending the worker. Call it once `broker_transport_options` are
+    configured.
+
+    Where the broker is a Redis, elements are looked at before kombu reads them; on any broker, before Celery does.
+    The address of the dead letters is looked for as by `moie_worker.watch`. Messages that are compressed, or due in
+    more than a year, are parked as well.
+    """
+    post = Post(app, redis_url, plan)
+    setattr(app, POST, post)
+    app.conf.worker_consumer = "moie_worker.doors.poison_consumer:PoisonConsumer"
+    app.conf.broker_transport_options = {**(app.conf.broker_transport_options or {}), PARK: Parking(post)}
+    app.amqp.Connection = SievedConnection

@@ -1,0 +1,128 @@
+"""kombu's Redis transport behind a sieve: what is not fit for a worker is parked before kombu reads it.
+
+Redis has removed an element when its reply is read, so the dead letter is written at once, and kept in memory while
+Redis refuses it. Only here are the true bytes of an element known.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from kombu.connection import Connection
+from kombu.transport import redis as kombu_redis
+
+from moie_worker.adapters.clock import SystemClock
+from moie_worker.doors.poison_schema import broadcast_fault, message_fault
+from moie_worker.doors.task_letters import message_death
+from moie_worker.plan.letters import Death
+
+PARK = "park"  # the transport option: where the dead letters go
+Park = Callable[[Death], None]
+EVENTS = "celeryev"  # the exchange of events; its name is Celery's `event_exchange`
+SEPARATOR = kombu_redis.Channel.sep
+
+
+class SievedPubSub(kombu_redis.PrefixedRedisPubSub):
+    """Reads what is published: control messages and events."""
+
+    def __init__(self, *args: Any, park: Park, **options: Any) -> None:
+        self._park = park
+        super().__init__(*args, **options)
+
+    def parse_response(self, *args: Any, **options: Any) -> Any:
+        """A published message that is not fit becomes one without data, which kombu passes over."""
+        reply = super().parse_response(*args, **options)
+        if not isinstance(reply, list) or not _text(reply[0]).endswith("message"):
+            return reply
+        channel, data = _text(reply[-2]), reply[-1]
+        if fault := broadcast_fault(data, event=EVENTS in channel):
+            self._park(message_death(channel, _raw(data), fault))
+            return [*reply[:-1], b""]
+        return reply
+
+
+class SievedRedis(kombu_redis.PrefixedStrictRedis):
+    """Reads what is popped from queues."""
+
+    def __init__(self, *args: Any, park: Park, **options: Any) -> None:
+        self._park = park
+        super().__init__(*args, **options)
+
+    def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
+        """An element that is not fit becomes an empty reply, as of an empty queue."""
+        reply = super().parse_response(connection, command_name, **options)
+        if command_name == "BRPOP" and reply:
+            queue, element = reply
+            return None if self._parked(_text(queue), element) else reply
+        if command_name == "RPOP" and reply:
+            return None if self._parked("", reply) else reply
+        return reply
+
+    def _parked(self, queue: str, element: bytes | str) -> bool:
+        fault = message_fault(element, SystemClock().now())
+        if fault is None:
+            return False
+        self._park(message_death(queue.partition(SEPARATOR)[0], _raw(element), fault))
+        return True
+
+    def pubsub(self, **options: Any) -> SievedPubSub:
+        """As of the parent class, behind the sieve."""
+        return SievedPubSub(self.connection_pool, global_keyprefix=self.global_keyprefix, park=self._park, **options)
+
+
+class SievedChannel(kombu_redis.Channel):
+    """Makes its clients behind the sieve."""
+
+    from_transport_options: tuple[Any, ...] = (*kombu_redis.Channel.from_transport_options, PARK)
+    park: Park
+
+    def _get_client(self) -> Any:
+        super()._get_client()  # checks the version of redis-py
+        return functools.partial(SievedRedis, global_keyprefix=self.global_keyprefix, park=self.park)
+
+
+class SievedTransport(kombu_redis.Transport):
+    """The transport of `redis://`, `rediss://` and `redis+socket://`."""
+
+    Channel = SievedChannel
+
+
+class SievedSentinelChannel(SievedChannel, kombu_redis.SentinelChannel):
+    """Finds its Redis through sentinels."""
+
+    from_transport_options: tuple[Any, ...] = (*kombu_redis.SentinelChannel.from_transport_options, PARK)
+
+
+class SievedSentinelTransport(kombu_redis.SentinelTransport):
+    """The transport of `sentinel://`."""
+
+    Channel = SievedSentinelChannel
+
+
+SIEVED = {
+    kombu_redis.Transport: SievedTransport,
+    kombu_redis.SentinelTransport: SievedSentinelTransport,
+}
+
+
+class SievedConnection(Connection):
+    """Puts the sieve into the transport that an address asks for.
+
+    `broker_transport` could name the transport as well, but kombu ignores it for `redis+socket://` and shows its name
+    in place of `redis` in addresses, which Flower then does not understand.
+    """
+
+    def get_transport_cls(self) -> Any:
+        """See `Connection`. Other brokers have their own transports."""
+        wanted = super().get_transport_cls()
+        return SIEVED.get(wanted, wanted)
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _raw(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
