@@ -109,14 +109,12 @@ def _run(request: Request, stop: Stop, clock: Clock) -> Reply:
 
 
 async def _watched(request: Request, stop: Stop, clock: Clock) -> Reply:
-    loop = asyncio.get_running_loop()
-    asking = asyncio.ensure_future(_ask(request, clock))
-    watched = stop.fileno()
-    if watched >= 0:
+    loop, asking, watched = asyncio.get_running_loop(), asyncio.current_task(), stop.fileno()
+    if watched >= 0 and asking is not None:
         loop.add_reader(watched, asking.cancel)
     try:
         async with asyncio.timeout(max(request.limit_s, 0.001)):
-            return await asking
+            return await _ask(request, clock)
     finally:
         if watched >= 0:
             loop.remove_reader(watched)
