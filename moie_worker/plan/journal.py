@@ -56,8 +56,10 @@ def _ended(text: str) -> Sentence:
 
 
 def _heartbeat(entry: JournalEntry) -> str:
-    report = "; ".join(str(entry.data.get("report", "")).split("\n"))
-    return f"heartbeat: {report}" if report else "heartbeat"
+    """The report on one line; its own time is left out, the line has one."""
+    first, *rest = str(entry.data.get("report", "")).split("\n")
+    standing = first.partition(" – ")[2] or first
+    return "; ".join(["heartbeat" + (f" – {standing}" if standing else ""), *rest])
 
 
 class _Figures(dict[str, Any]):

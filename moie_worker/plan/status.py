@@ -208,7 +208,7 @@ def status_document(status: Status) -> dict[str, Any]:
         "beats": [beat.name for beat in status.crew.beats],
         "beats_gone": list(status.crew.beats_gone),
         "queues_without_worker": status.idle_queues,
-        "phases": [_phase_fields(phase) for phase in status.phases],
+        "phases": [phase_fields(phase) for phase in status.phases],
         "action_required": [
             {"id": view.definition.id, "task": view.definition.job["task"], "message": last_message(view)}
             for view in status.waiting
@@ -217,7 +217,8 @@ def status_document(status: Status) -> dict[str, Any]:
     }
 
 
-def _phase_fields(phase: PhaseStanding) -> dict[str, Any]:
+def phase_fields(phase: PhaseStanding) -> dict[str, Any]:
+    """A phase as `moie status --json` says it."""
     return {
         "id": phase.id,
         "name": phase.name,

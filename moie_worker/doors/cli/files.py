@@ -12,9 +12,12 @@ from moie_worker.plan.reading import Imported, read_plan
 from moie_worker.plan.validate import Checker
 
 
-def read_document(file: str) -> Imported:
-    """The plan in a file, `-` for standard input. Raises InputError naming the file and every problem."""
-    data = read_bytes(file)
+def read_document(file: str, data: bytes | None = None) -> Imported:
+    """The plan in a file, `-` for standard input, or in `data` that was read from it.
+
+    Raises InputError naming the file and every problem.
+    """
+    data = read_bytes(file) if data is None else data
     try:
         return read_plan(data, name=shown(file), now=SystemClock().now(), actions=checkers())
     except DocumentError as error:
@@ -40,6 +43,23 @@ def read_bytes(file: str) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{shown(file)}: cannot be read: {reason}. Give the path of a plan document") from None
+
+
+def write_document(path: Path, text: str, *, force: bool) -> None:
+    """Write a file as a whole, over another one only when forced. Raises InputError."""
+    try:
+        if not force:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+            return
+        new = path.with_name(f".{path.name}.new")
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+    except FileExistsError:
+        raise InputError(f"{path} is there already; give another name, or --force to overwrite it") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{path}: cannot be written: {reason}") from None
 
 
 def shown(file: str) -> str:

@@ -17,12 +17,25 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Plans": {
         "validate": ("plans", "Say all that is wrong with a plan document; load nothing."),
         "load": ("plans", "Load a plan, or a new revision of it."),
+        "export": ("export", "Write the loaded plan as a document, with where its jobs stand."),
+        "migrate": ("export", "Write a document in another version of the format."),
     },
-    "Looking": {
-        "status": ("status", "Where the plan stands."),
+    "Look": {
+        "status": ("status", "Where the plan stands; --watch stays."),
+        "show": ("show", "A picture of the plan: its phases and jobs."),
         "jobs": ("jobs", "List jobs."),
         "job": ("jobs", "Everything about one job."),
         "journal": ("jobs", "What happened, by whom and why."),
+    },
+    "Act": {
+        "heartbeat": ("beat", "Ask for a heartbeat now."),
+        "pause": ("operate", "Begin nothing new."),
+        "resume": ("operate", "Go on."),
+        "cancel": ("operate", "Take jobs out, or stop the whole plan."),
+        "approve": ("operate", "Let a phase begin that asks for approval."),
+        "reject": ("operate", "Say no to it."),
+        "retry": ("operate", "Start jobs anew."),
+        "run": ("operate", "Look at jobs now."),
     },
 }
 

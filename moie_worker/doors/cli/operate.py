@@ -1,0 +1,111 @@
+"""What an operator does: pause, resume, cancel, approve, reject, retry, run."""
+
+from collections.abc import Callable, Sequence
+
+import click
+
+from moie_worker.doors.cli.desk import Desk, acts
+from moie_worker.errors import MoieError, NotFoundError, RefusedError
+
+Step = Callable[[str], None]
+
+
+@click.command("pause")
+@acts
+def pause_command(desk: Desk) -> None:
+    """Begin nothing new. What runs finishes and counts; heartbeats go on."""
+    flags = desk.loaded().flags
+    if flags.paused:
+        click.echo(f"{desk.plan} was paused already")
+        return
+    desk.store.pause(desk.who, desk.why)
+    click.echo(f"{desk.plan} is PAUSED; `moie resume` goes on")
+
+
+@click.command("resume")
+@acts
+def resume_command(desk: Desk) -> None:
+    """Go on after a pause, or with a plan that was cancelled."""
+    flags = desk.loaded().flags
+    if not flags.paused and not flags.cancelled:
+        click.echo(f"{desk.plan} was not paused")
+        return
+    desk.store.resume(desk.who, desk.why)
+    desk.system.fleet.ring()
+    click.echo(f"{desk.plan} goes on")
+
+
+@click.command("cancel")
+@click.argument("job_ids", metavar="[ID]…", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="The whole plan: begin nothing new, stop what runs.")
+@acts
+def cancel_command(desk: Desk, job_ids: tuple[str, ...], everything: bool) -> None:
+    """Take jobs out of the plan, or stop all of it. A cancelled job is not done: its phase stays open."""
+    if everything == bool(job_ids):
+        raise click.UsageError("name the jobs to cancel, or --all for the whole plan")
+    desk.loaded()
+    if everything:
+        desk.store.cancel_plan(desk.who, desk.why)
+        click.echo(f"{desk.plan} is CANCELLED; `moie resume` goes on")
+        return
+    _each(job_ids, lambda job: desk.store.cancel(job, desk.who, desk.why), "cancelled")
+    desk.system.fleet.ring()
+
+
+@click.command("approve")
+@click.argument("phase", type=int)
+@acts
+def approve_command(desk: Desk, phase: int) -> None:
+    """Let a phase begin that asks for approval. It holds for the jobs that the phase has now."""
+    _answer(desk, phase, approved=True)
+
+
+@click.command("reject")
+@click.argument("phase", type=int)
+@acts
+def reject_command(desk: Desk, phase: int) -> None:
+    """Say no to a phase that asks for approval: it does not begin until it is approved."""
+    _answer(desk, phase, approved=False)
+
+
+@click.command("retry")
+@click.argument("job_ids", metavar="ID…", nargs=-1, required=True)
+@acts
+def retry_command(desk: Desk, job_ids: tuple[str, ...]) -> None:
+    """Start jobs anew that died, wait or were cancelled: their attempts and losses are forgotten."""
+    desk.loaded()
+    _each(job_ids, lambda job: desk.store.retry(job, desk.who, desk.why), "starts anew")
+    desk.system.fleet.ring()
+
+
+@click.command("run")
+@click.argument("job_ids", metavar="ID…", nargs=-1, required=True)
+@acts
+def run_command(desk: Desk, job_ids: tuple[str, ...]) -> None:
+    """Look at jobs now: an extra run of a cyclic job, an early look at another. Refused in a locked phase."""
+    desk.loaded()
+    _each(job_ids, lambda job: desk.store.run(job, desk.who, desk.why), "is due now")
+    desk.system.fleet.ring()
+
+
+def _answer(desk: Desk, phase: int, *, approved: bool) -> None:
+    known = [standing.id for standing in desk.loaded().phases]
+    if phase not in known:
+        raise NotFoundError(f"no phase {phase}; there are {', '.join(map(str, known[:20]))}")
+    desk.store.answer(phase, approved, desk.who, desk.why)
+    desk.system.fleet.ring()
+    click.echo(f"phase {phase} is {'approved' if approved else 'rejected'}")
+
+
+def _each(jobs: Sequence[str], step: Step, done: str) -> None:
+    """Do it to every job; what is refused is said, and does not keep the others from it."""
+    refused: list[MoieError] = []
+    for job in dict.fromkeys(jobs):
+        try:
+            step(job)
+        except (NotFoundError, RefusedError) as error:
+            refused.append(error)
+        else:
+            click.echo(f"job {job} {done}")
+    if refused:
+        raise RefusedError("\n".join(map(str, refused)))
