@@ -101,8 +101,11 @@ def parse_feed(body: bytes) -> Page:
 
     if re.search(rb"<!(?:DOCTYPE|ENTITY)", body, re.IGNORECASE):
         raise FeedError(f"the answer is not a feed: {_excerpt(body)}", passing=True)
-    # From memory: given bytes themselves, the parser would take them for the name of a file first.
-    parsed = feedparser.parse(io.BytesIO(body), sanitize_html=False, resolve_relative_uris=False)
+    try:
+        # From memory: given bytes themselves, the parser would take them for the name of a file first.
+        parsed = feedparser.parse(io.BytesIO(body), sanitize_html=False, resolve_relative_uris=False)
+    except Exception as error:  # it stumbles over damaged declarations in ways of its own
+        raise FeedError(f"the answer cannot be read as a feed ({error}): {_excerpt(body)}", passing=True) from error
     _refuse_what_is_broken(parsed, body)
     _refuse_other_feeds(parsed, body)
     _refuse_error_feeds(parsed)

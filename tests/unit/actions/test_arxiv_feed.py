@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moie_worker.actions.arxiv_feed import ErrorFeedError, FeedError, Paper, error_of, is_withdrawn, parse_feed
@@ -101,6 +101,8 @@ def test_another_feed_is_refused() -> None:
         b"<html><body>x",
         b"<!DOCTYPE html><p>x",
         b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "c">]><feed xmlns="http://www.w3.org/2005/Atom">&b;</feed>',
+        b'<?xml version="1.0" encoding="U\x80F-8"?><feed xmlns="http://www.w3.org/2005/Atom"></feed>',
+        b'<?xml version="1.0" encoding="U\x00F-8"?><feed xmlns="http://www.w3.org/2005/Atom"></feed>',
         feed("api2026_testing_p1.xml")[:5000],
     ],
 )
@@ -225,6 +227,7 @@ def test_any_bytes_are_a_feed_or_refused(body: bytes) -> None:
         parse_feed(body)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 24_900), st.binary(min_size=1, max_size=3))
 def test_a_damaged_answer_is_read_or_refused(position: int, noise: bytes) -> None:
     body = feed("api2026_testing_p1.xml")
