@@ -4,13 +4,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from redis import Redis
-
 from moie_worker import settings
 from moie_worker.actions import registry
 from moie_worker.adapters.clock import SystemClock
 from moie_worker.adapters.redis.alerts import RedisAlerts
-from moie_worker.adapters.redis.connect import connect
+from moie_worker.adapters.redis.connect import Client, connect
 from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
 from moie_worker.adapters.redis.fleet import RedisFleet
 from moie_worker.adapters.redis.keys import Keys
@@ -28,7 +26,7 @@ class System:
     settings: Settings
 
     @cached_property
-    def client(self) -> Redis:
+    def client(self) -> Client:
         """The one client of this process; safe for threads."""
         return connect(self.settings.state_url(), deadline=self.settings.redis_timeout)
 

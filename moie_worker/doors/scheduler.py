@@ -7,6 +7,7 @@ alike, kept in Redis; whoever looks first, fires. For any Celery application:
     app.conf.moie_redis_url = "redis://…"   # where due times are kept; default: MOIE_REDIS_URL, else the broker
 """
 
+import atexit
 import logging
 import os
 import secrets
@@ -149,7 +150,9 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
         started = self._system.fleet.now()
         fleet = self._system.fleet
         fleet.beat_here(Beat(self.name, socket.gethostname(), os.getpid(), started, tuple(self.schedule)), PRESENCE)
-        if self._said_at is not None:  # not in the first tick: beats that start together must hear of each other
+        if self._said_at is None:
+            atexit.register(self._say_gone)
+        else:  # not in the first tick: beats that start together must hear of each other
             living, gone = fleet.beats()
             declared = {entry for beat in living for entry in beat.entries}
             self._entries.drop(name for name in self._entries.names() if name not in declared)
@@ -157,6 +160,13 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
                 log.warning("beat: %s is gone; this beat goes on", name)
                 fleet.beat_left(name)
         self._said_at = clock.monotonic()
+
+    def _say_gone(self) -> None:
+        """An ordinary end is not missed by anybody."""
+        try:
+            self._system.fleet.beat_left(self.name)
+        except MoieError as error:
+            log.warning("beat: %s", error)
 
     def close(self) -> None:
         """Called inside a signal handler and again at the end: does nothing that could wait."""

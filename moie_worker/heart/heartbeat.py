@@ -1,6 +1,7 @@
 """The heartbeat: record that the system lives, say where it stands, let waiting jobs be looked at again."""
 
 from moie_worker.plan.heartbeat import SHOWN, Snapshot, report
+from moie_worker.plan.limits import AUDIT
 from moie_worker.plan.states import Place
 from moie_worker.ports import Fleet, Store
 
@@ -20,6 +21,8 @@ def beat(store: Store, fleet: Fleet, who: str) -> str:
         journal=store.read_journal(JOURNAL_SEEN),
     )
     said = report(snapshot)
+    if repaired := store.audit(AUDIT):
+        said += f"\nrepaired: {', '.join(repaired)}"
     store.beat(said, who)
     fleet.ring()
     return said

@@ -249,6 +249,8 @@ def _settle(batch: Batch, desk: Desk, *, done: bool) -> bool:
 
 def _stopped_for(batch: Batch, settlement: Settlement) -> str | None:
     """Why an attempt was cut short by this worker; None when it ended in its own way."""
+    if settlement.outcome is Outcome.LOST:
+        return LOST
     if settlement.outcome is not Outcome.CANCELLED or settlement.token not in batch.runs:
         return None
     return batch.runs[settlement.token].stop.reason

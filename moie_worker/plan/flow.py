@@ -1,4 +1,4 @@
-"""The values that travel between the store and the heart. Times are integer milliseconds since the epoch, Redis' own."""
+"""The values that travel between the store and the heart. Times are milliseconds since the epoch, Redis' own."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

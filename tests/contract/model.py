@@ -401,5 +401,5 @@ def _views(store: Store) -> dict[str, Any]:
         "overviews": replace(overview, now=0, queues=()),
         "jobs": jobs,
         "orders": [[view.definition.id for view in store.in_places([place], 100)] for place in places],
-        "journals": [(e.event, e.job, e.why, e.data) for e in store.read_journal(10_000)],
+        "journals": [(e.event, e.job, e.who, e.why, e.data) for e in store.read_journal(10_000)],
     }

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import redis
-from model import Step, Violation, World, play, schedule, shrink, told, twin_world
+from tests.contract.model import Step, Violation, World, play, schedule, shrink, told, twin_world
 
 from moie_worker.adapters.memory import MemoryStore
 from moie_worker.adapters.memory.core import ManualTime

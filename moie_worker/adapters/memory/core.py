@@ -8,7 +8,7 @@ from typing import Any
 from moie_worker.plan.definition import Definition, PhaseDefinition
 from moie_worker.plan.flow import SOVEREIGN, Approval, Flags, JournalEntry, Stopped
 from moie_worker.plan.letters import Measured, Run, RunHistory
-from moie_worker.plan.limits import BATCH, PRIORITY_MS, RUNS_KEPT
+from moie_worker.plan.limits import BATCH, FIRST_ESTIMATE_MS, PRIORITY_MS, RUNS_KEPT
 from moie_worker.plan.needs import frontier, unmet
 from moie_worker.plan.states import Place
 from moie_worker.plan.times import Ms, moment
@@ -46,6 +46,7 @@ class Lease:
     job: str
     revision: int
     nonce: str
+    worker: str
     alone: bool
     slot: Ms
     begun_at: Ms
@@ -208,6 +209,10 @@ class Core:
             if state is not None and state.place == Place.PARKED:
                 self.route(job)
         return bool(self.woken)
+
+    def expected_ms(self, queue: str) -> float:
+        """What a job of a queue takes that never ran itself."""
+        return self.estimates.get(queue, FIRST_ESTIMATE_MS)
 
     # -- endings ----------------------------------------------------------------------------------
 

@@ -81,11 +81,11 @@ class Loading(Core):
                 lease.stopped = None
         if old.timing != new.timing:
             state.slot = 0
-        if state.place in {Place.PARKED, Place.READY, Place.SENT} or (
+        moves = state.place in {Place.PARKED, Place.READY, Place.SENT} or (
             state.place == Place.TIMED and old.timing != new.timing
-        ):
-            if old != new:
-                self.route(new.id)
+        )
+        if moves and old != new:
+            self.route(new.id)
 
     def _verify_again(self, state: JobState) -> None:
         """A changed job starts anew; what still runs of it will settle as superseded."""

@@ -1,25 +1,13 @@
-"""The steps of an attempt: reserve, sent, begin, renew, arm, settle, release, rescue."""
+"""The steps of an attempt: begin, renew, arm, settle, release, rescue."""
 
 import json
 from collections.abc import Sequence
 from datetime import timedelta
 
 from moie_worker.adapters.memory.core import Core, JobState, Lease
-from moie_worker.plan.flow import Answer, Attempt, Hint, Reserved, Settlement, Stopped
+from moie_worker.plan.flow import Answer, Attempt, Hint, Settlement, Stopped
 from moie_worker.plan.letters import Measured
-from moie_worker.plan.limits import (
-    BATCH,
-    FEW,
-    FIRST_ESTIMATE_MS,
-    GAP_GRACE_MS,
-    HINT_JOBS,
-    HINT_MS,
-    LOSSES,
-    OFFER_CAP_MS,
-    OFFER_MS,
-    RESCUE_AFTER_MS,
-    RESERVE_MS,
-)
+from moie_worker.plan.limits import BATCH, GAP_GRACE_MS, LOSSES, RESCUE_AFTER_MS
 from moie_worker.plan.states import Outcome, Place
 from moie_worker.plan.times import Ms, ms_of, to_ms
 
@@ -27,106 +15,7 @@ LOST = Measured(duration_s=0, error="lost")
 
 
 class Steps(Core):
-    """What beats and workers do."""
-
-    # -- the beat's side --------------------------------------------------------------------------
-
-    def reserve(self, queue: str, window: int, name: str) -> Reserved:
-        """Offer due jobs of a queue until its window is full; `name` makes the ids of the hints unique."""
-        if self.flags.loading:
-            return Reserved((), more=False, next_due=None)
-        more = self._maintain(queue)
-        hints = self.hints.setdefault(queue, {})
-        for hint in [h for h, until in hints.items() if until < self.now]:
-            del hints[hint]
-        free = window - len(hints)
-        made: list[Hint] = []
-        if free > 0 and not (self.flags.paused or self.flags.cancelled):
-            made = self._fill(queue, free, name)
-        timed = [state.score for state in self.jobs.values() if state.place == Place.TIMED]
-        return Reserved(tuple(made), more, int(min(timed)) if timed else None)
-
-    def _maintain(self, queue: str) -> bool:
-        """Take back what was offered in vain, look at what was woken, ready what has come."""
-        vain = [
-            j for j in self.of({Place.SENT}) if self.jobs[j].definition.queue == queue and self.jobs[j].score < self.now
-        ]
-        for job in vain[:BATCH]:
-            self.ready(job, self.now)
-        more = self.drain()
-        come = [j for j in self.of({Place.TIMED}) if self.jobs[j].score <= self.now]
-        for job in come[:BATCH]:
-            self.ready(job, int(self.jobs[job].score))
-        return more or len(vain) > BATCH or len(come) > BATCH
-
-    def _fill(self, queue: str, free: int, name: str) -> list[Hint]:
-        cyclic, plain, looked = self._candidates(queue)
-        few = len(cyclic) + len(plain) + len(looked) <= FEW
-        shares = self._shares(free, bool(cyclic), bool(plain or looked))
-        hints: list[Hint] = []
-        for jobs, share in ((cyclic, shares[0]), (plain + looked, shares[1])):
-            for batch in self._batches(jobs, min(share, free - len(hints)), queue, few):
-                hints.append(Hint(f"{name}-{len(hints)}", queue, tuple(batch)))
-        for hint in hints:
-            self.hints[queue][hint.id] = self.now + RESERVE_MS
-        return hints
-
-    def _candidates(self, queue: str) -> tuple[list[str], list[str], list[str]]:
-        def mine(job: str) -> bool:
-            return self.jobs[job].definition.queue == queue
-
-        ready = [j for j in self.of({Place.READY}) if mine(j)]
-        looked = [j for j in self.of({Place.WAITING}) if mine(j) and self.jobs[j].score < self.flags.look_before]
-        return (
-            [j for j in ready if self.jobs[j].definition.cyclic],
-            [j for j in ready if not self.jobs[j].definition.cyclic],
-            looked,
-        )
-
-    def _shares(self, free: int, cyclic: bool, plain: bool) -> tuple[int, int]:
-        """Cyclic jobs go first, with at most three quarters of the window while others wait too."""
-        if not (cyclic and plain):
-            return free, free
-        if free > 1:
-            return max(1, free * 3 // 4), free
-        self.turns += 1
-        return (0, 1) if self.turns % 4 == 0 else (1, 1)
-
-    def _batches(self, jobs: list[str], share: int, queue: str, few: bool) -> list[list[str]]:
-        """Group jobs by what they are expected to take; a job that was lost in a batch travels alone."""
-        batches: list[list[str]] = []
-        room: float = 0
-        for job in jobs:
-            state = self.jobs[job]
-            if what := self.unmet(state):
-                self.park(job, what)
-                continue
-            cost = state.duration_ms or self.estimates.get(queue, FIRST_ESTIMATE_MS)
-            alone = few or state.solo
-            if not batches or alone or cost > room or len(batches[-1]) >= HINT_JOBS:
-                if len(batches) == share:
-                    break
-                batches.append([])
-                room = HINT_MS
-            batches[-1].append(job)
-            room = 0 if alone else room - cost
-            state.offers += 1
-            self.move(job, Place.SENT, self.now + RESERVE_MS)
-        return batches
-
-    def sent(self, hint: Hint) -> None:
-        """The hint was published: wait longer for somebody to begin it, and longer again each time."""
-        until = 0
-        for job in hint.jobs:
-            state = self.jobs.get(job)
-            if state is not None and state.place == Place.SENT:
-                score = self.now + min(OFFER_MS * 2 ** (state.offers - 1), OFFER_CAP_MS)
-                self.move(job, Place.SENT, score)
-                until = max(until, score)
-        if until and hint.id in self.hints.get(hint.queue, {}):
-            self.hints[hint.queue][hint.id] = until
-
-    # -- the worker's side ------------------------------------------------------------------------
+    """What workers do, and what becomes of the attempts of those that are lost."""
 
     def begin(self, hint: Hint, nonce: str, worker: str, lease: timedelta) -> list[Attempt]:
         """Take what a hint names and may run now; the same nonce again gets the same answer."""
@@ -171,6 +60,7 @@ class Steps(Core):
             job=job,
             revision=state.revision,
             nonce=nonce,
+            worker=worker,
             alone=len(hint.jobs) == 1,
             slot=state.slot,
             begun_at=self.now,
@@ -243,12 +133,12 @@ class Steps(Core):
         state.evidence = {**json.loads(this.evidence), "token": this.token, "at": self.now}
         state.duration_ms, state.solo = this.duration_ms, False
         queue = state.definition.queue
-        self.estimates[queue] = 0.8 * self.estimates.get(queue, FIRST_ESTIMATE_MS) + 0.2 * this.duration_ms
+        self.estimates[queue] = 0.8 * self.expected_ms(queue) + 0.2 * this.duration_ms
         if this.run is not None:
             self.record_run(job, Measured(**json.loads(this.measured)))
         if this.reason:
             self.bury(job, this.reason)
-        self.log("job." + this.outcome, job, why=this.message)
+        self.log("job." + this.outcome, job, who=record.worker, why=this.message)
         if not record.armed:
             self._place(job, state, this)
         return Answer.SETTLED
@@ -310,6 +200,11 @@ class Steps(Core):
     def gap(self) -> None:
         """Redis was away: what was running then is not charged, and nobody is rescued for one renewal."""
         self.gap_at = self.now
+
+    def audit(self, count: int) -> list[str]:
+        """The twin has one place for each job and nothing to repair."""
+        del count
+        return []
 
     def rescue(self) -> int:
         """Take back attempts whose lease ended; returns how many."""

@@ -2,12 +2,13 @@
 
 from moie_worker.adapters.memory.core import ManualTime
 from moie_worker.adapters.memory.loading import Loading
+from moie_worker.adapters.memory.offers import Offers
 from moie_worker.adapters.memory.operating import Operating
 from moie_worker.adapters.memory.reading import Reading
 from moie_worker.adapters.memory.steps import Steps
 
 
-class MemoryStore(Steps, Loading, Operating, Reading):
+class MemoryStore(Offers, Steps, Loading, Operating, Reading):
     """One plan in memory, with a time that moves only when told."""
 
     def __init__(self, plan: str = "default", time: ManualTime | None = None) -> None:

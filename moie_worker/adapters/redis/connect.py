@@ -12,6 +12,8 @@ from redis.retry import Retry
 
 from moie_worker.errors import InputError, MoieError, UnreachableError
 
+Client = Redis  # for whoever passes one on without speaking to it
+
 DEADLINE = timedelta(seconds=5)
 RETRY_PAUSE_S = 0.1
 CONNECT_S = 3.0

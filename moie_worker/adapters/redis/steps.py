@@ -54,6 +54,13 @@ class Steps(Base):
         """Redis was away: what was running then is not charged, and nobody is rescued for one renewal."""
         self.call("gap")
 
+    def audit(self, count: int) -> list[str]:
+        """Look at about so many jobs again, going round; returns those that were not where their state said.
+
+        They are put right. Redis and our scripts keep them right; this is for whoever wrote into Redis by hand.
+        """
+        return [str(job) for job in self.call("audit", [count])]
+
     def rescue(self) -> int:
         """Take back attempts whose lease ended; returns how many."""
         return int(self.call("rescue"))

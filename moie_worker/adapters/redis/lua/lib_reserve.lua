@@ -27,6 +27,10 @@ local function maintain(queue)
   return vain or woken or come
 end
 
+local function expected_ms(queue)
+  return tonumber(redis.call('HGET', p .. 'plan', 'estimate:' .. queue) or LIMITS.FIRST_ESTIMATE_MS)
+end
+
 local function shares(free, cyclic, plain)
   if not (cyclic and plain) then return free, free end
   if free > 1 then return math.max(1, math.floor(free * 3 / 4)), free end
@@ -37,8 +41,7 @@ end
 
 -- Appends hints to `made`; true when some of what was looked at had to be parked, and more stands behind it.
 local function group(jobs, most, limit, queue, few, name, made)
-  local estimate = tonumber(redis.call('HGET', p .. 'plan', 'estimate:' .. queue) or LIMITS.FIRST_ESTIMATE_MS)
-  local room, batch, parked = 0, nil, 0
+  local estimate, room, batch, parked = expected_ms(queue), 0, nil, 0
   for _, job in ipairs(jobs) do
     local st = read_state(job)
     local def = definition(job, st)

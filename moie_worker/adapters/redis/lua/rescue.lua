@@ -10,7 +10,7 @@ local lost = redis.call('ZRANGEBYSCORE', p .. 'leases', '-inf', limit, 'LIMIT', 
 for _, token in ipairs(lost) do
   local record = read_attempt(token)
   drop_attempt(token)
-  lose(record)
+  if record then lose(record) end
 end
 advance_frontier()
 return #lost

@@ -9,6 +9,8 @@ local more = maintain(queue)
 local hints = p .. 'hints:' .. queue
 redis.call('ZREMRANGEBYSCORE', hints, '-inf', '(' .. text(now))
 local held = redis.call('HMGET', p .. 'plan', 'paused', 'cancelled')
+-- Where jobs are short, a worker that ends a hint finds the next one waiting.
+if expected_ms(queue) < LIMITS.HINT_MS then window = 2 * window end
 local free = window - redis.call('ZCARD', hints)
 local made = {}
 if free > 0 and held[1] ~= '1' and held[2] ~= '1' then more = fill(queue, free, name, made) or more end

@@ -1,0 +1,25 @@
+"""What the heart asks of the world. Adapters answer it; neither side imports the other."""
+
+from moie_worker.ports.actions import Action, ActionContext, Item, Notebook, Pause
+from moie_worker.ports.memory import Alerts, DeadLetterBox, Meter, RunLog
+from moie_worker.ports.store import Fleet, Store
+from moie_worker.ports.world import Clock, Command, Evidence, Runner, Stop
+
+__all__ = [
+    "Action",
+    "ActionContext",
+    "Alerts",
+    "Clock",
+    "Command",
+    "DeadLetterBox",
+    "Evidence",
+    "Fleet",
+    "Item",
+    "Meter",
+    "Notebook",
+    "Pause",
+    "RunLog",
+    "Runner",
+    "Stop",
+    "Store",
+]
