@@ -83,7 +83,7 @@ SENTENCES: dict[str, Sentence] = {
     "phase.approved": _plain("phase {phase} approved"),
     "phase.rejected": _plain("phase {phase} REJECTED"),
     "job.passed": _ended("verified"),
-    "job.failed": _ended("is not done: its check said no"),
+    "job.failed": _ended("failed its check"),
     "job.broken": _ended("could not be run"),
     "job.timed_out": _ended("ran into its time limit"),
     "job.cancelled": _ended("was stopped and is cancelled"),

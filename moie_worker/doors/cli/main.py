@@ -14,6 +14,10 @@ from moie_worker.doors.cli.failures import report
 
 # Sections of the help: command -> (module of this package, what the help says).
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "Run": {
+        "up": ("up", "Run everything on this machine: Redis, worker, beat, Flower."),
+        "down": ("up", "Stop it."),
+    },
     "Plans": {
         "validate": ("plans", "Say all that is wrong with a plan document; load nothing."),
         "load": ("plans", "Load a plan, or a new revision of it."),

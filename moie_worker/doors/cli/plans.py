@@ -9,7 +9,7 @@ from moie_worker.doors.cli.desk import Desk, acts, json_option
 from moie_worker.doors.cli.files import read_document
 from moie_worker.doors.cli.output import console, is_terminal, print_json
 from moie_worker.plan.compile import compile_plan
-from moie_worker.plan.definition import Compiled
+from moie_worker.plan.definition import Compiled, canonical
 from moie_worker.plan.diff import Diff, definitions, diff, diff_document
 from moie_worker.plan.flow import Overview
 from moie_worker.plan.model import Plan
@@ -75,6 +75,19 @@ def load(desk: Desk, compiled: Compiled, *, dry_run: bool = False) -> tuple[Diff
     desk.system.fleet.ring()
     _apply(desk)
     return result, revision
+
+
+def begin_load(desk: Desk, compiled: Compiled) -> str:
+    """Load a plan if it is another one than what is loaded, and let beat bring it to its end; says what it did."""
+    before = desk.store.overview()
+    result = diff(definitions(desk.store.all_jobs()), compiled)
+    if before.flags.revision and result.empty and canonical(desk.store.meta()) == canonical(compiled.meta):
+        return f"{desk.plan} is as it was, revision {before.flags.revision}"
+    before = _finished(desk, before)
+    desk.system.fleet.add_plan(desk.plan)
+    revision = desk.store.load(compiled, before.flags.revision, desk.who, desk.why)
+    desk.system.fleet.ring()
+    return f"{desk.plan} loaded, revision {revision}: {len(compiled.jobs)} jobs"
 
 
 def _finished(desk: Desk, overview: Overview) -> Overview:
