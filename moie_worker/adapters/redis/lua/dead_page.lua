@@ -10,7 +10,7 @@ local start = 0
 if id ~= '' then
   local score = redis.call('ZSCORE', dead, id)
   if score and tonumber(score) == tonumber(at) then
-    start = redis.call('ZREVRANK', dead, id)
+    start = redis.call('ZREVRANK', dead, id) + 1
   else
     start = redis.call('ZCOUNT', dead, '(' .. at, '+inf')
   end
