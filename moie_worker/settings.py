@@ -130,10 +130,10 @@ class Settings(BaseSettings):
         timedelta(seconds=5), description="A call to Redis that has no answer after this long has failed."
     )
     output_head: int = Field(
-        8192, ge=0, le=1_048_576, description="Bytes kept from the beginning of the output of a command."
+        2048, ge=0, le=1_048_576, description="Bytes kept from the beginning of the output of a command."
     )
     output_tail: int = Field(
-        8192, ge=0, le=1_048_576, description="Bytes kept from the end of the output of a command."
+        2048, ge=0, le=1_048_576, description="Bytes kept from the end of the output of a command."
     )
     arxiv_url: HttpUrl = Field(
         "https://export.arxiv.org/api/query",

@@ -48,7 +48,7 @@ class System:
     @cached_property
     def actions(self) -> registry.Registry:
         """What jobs can do."""
-        return registry.load()
+        return registry.load(defaults={"arxiv_scan": {"address": self.settings.arxiv_url}})
 
     @cached_property
     def runner(self) -> ShellRunner:

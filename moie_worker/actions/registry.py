@@ -3,7 +3,7 @@
 import logging
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -20,10 +20,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Actions by the name that a plan uses; `broken` tells why a plugin could not be loaded."""
+    """Actions by the name that a plan uses.
+
+    `broken` tells why a plugin could not be loaded; `defaults` are parameters that the settings give to an action
+    where the plan does not.
+    """
 
     actions: Mapping[str, Action]
     broken: Mapping[str, str]
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def check(self, use: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """Problems of a document's action: ("use", …) or ("with.<path>", …)."""
@@ -40,7 +45,7 @@ class Registry:
             return Evidence(Outcome.BROKEN, why)
         started = context.clock.monotonic()
         try:
-            return self.actions[use].run(context)
+            return self.actions[use].run(replace(context, params={**self.defaults.get(use, {}), **context.params}))
         except Exception as error:
             log.warning("action %s of job %s raised", use, context.job, exc_info=True)
             message = one_line(f"action {use} raised {type(error).__name__}: {error}", 500)
@@ -59,7 +64,9 @@ class Registry:
         return f'no action is named "{use}"; {hint}'
 
 
-def load(found: Iterable[EntryPoint] | None = None) -> Registry:
+def load(
+    found: Iterable[EntryPoint] | None = None, defaults: Mapping[str, Mapping[str, Any]] | None = None
+) -> Registry:
     """Load every plugin; a broken one is logged and kept out, so that it breaks only the jobs that name it."""
     actions: dict[str, Action] = {}
     broken: dict[str, str] = {}
@@ -73,7 +80,7 @@ def load(found: Iterable[EntryPoint] | None = None) -> Registry:
         except Exception as error:
             broken[entry.name] = one_line(f"{entry.value}: {type(error).__name__}: {error}", 500)
             log.warning("action %s cannot be loaded: %s", entry.name, broken[entry.name], exc_info=True)
-    return Registry(actions, broken)
+    return Registry(actions, broken, defaults or {})
 
 
 def _instance(entry: EntryPoint) -> Action:

@@ -174,7 +174,8 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
     @property
     def info(self) -> str:
         """For the banner."""
-        return f"    . entries -> {len(self.schedule)}, due times in Redis, any number of beats"
+        entries = len(self.app.conf.beat_schedule or ())
+        return f"    . entries -> {entries}, due times in Redis, any number of beats"
 
 
 def _fixed_slot(due: slots.Due) -> Ms:
