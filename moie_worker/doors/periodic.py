@@ -39,21 +39,23 @@ class Periodic:
 
 def longest_gap(given: Any, app: Celery) -> timedelta | None:
     """The longest time between the next due times of a schedule; None where it cannot say."""
-    schedule = maybe_schedule(given, app=app)
-    if run_every := getattr(schedule, "run_every", None):
-        return cast(timedelta, run_every)
     try:
-        return _gap(schedule)
+        schedule = maybe_schedule(given, app=app)
+        return cast(timedelta, getattr(schedule, "run_every", None) or _gap(schedule))
     except Exception:  # noqa: BLE001 - schedules are the application's own code
         return None
 
 
 def _gap(schedule: Any) -> timedelta:
-    start: datetime = schedule.now()
-    at, longest = start + schedule.remaining_estimate(start), timedelta()
+    at, longest = _due(schedule, schedule.now()), timedelta()
     for _ in range(STEPS):
-        # `remaining_estimate` counts from the present, not from the time it is given.
-        following = schedule.now() + schedule.remaining_estimate(at)
+        following = _due(schedule, at)
         longest = max(longest, following - at)
         at = following
-    return timedelta(seconds=round(longest.total_seconds()))
+    return longest
+
+
+def _due(schedule: Any, after: datetime) -> datetime:
+    # `remaining_estimate` counts from the present, not from the time it is given; the present moves on meanwhile.
+    due: datetime = schedule.now() + schedule.remaining_estimate(after)
+    return (due + timedelta(milliseconds=500)).replace(microsecond=0)

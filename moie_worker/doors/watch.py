@@ -103,19 +103,20 @@ class Watcher:
             (signals.worker_shutdown, self.closing),
         )
 
-    def _mine(self, task: Any) -> bool:
+    def mine(self, task: Any) -> bool:
+        """Whether it is a task of this application that is to be watched."""
         return getattr(task, "app", None) is self.app and isinstance(task, self._taken)
 
     @_never_raises
     def received(self, *, request: Any, **_: Any) -> None:
         """A worker took a message for a task."""
-        if self._mine(request.task):
+        if self.mine(request.task):
             self._requests[request.id] = request
 
     @_never_raises
     def begun(self, *, task_id: str, task: Any, **_: Any) -> None:
         """A task starts, here."""
-        if self._mine(task) and origin_of(task.request).periodic:
+        if self.mine(task) and origin_of(task.request).periodic:
             self._meters[task_id] = ThreadMeter()
 
     @_never_raises
@@ -131,7 +132,7 @@ class Watcher:
     @_never_raises
     def failed(self, *, sender: Any, task_id: str, exception: BaseException, args: Any, kwargs: Any, **_: Any) -> None:
         """A task is out of retries (told in its own process), or its process is gone (told in the parent)."""
-        if not self._mine(sender):
+        if not self.mine(sender):
             return
         request = self._requests.pop(task_id, None)
         here = sender.request.id == task_id and task_id in self._meters
@@ -146,7 +147,7 @@ class Watcher:
     @_never_raises
     def revoked(self, *, sender: Any, request: Any, expired: bool, **_: Any) -> None:
         """A task was given up before it ran. Only what expired is a dead letter: the rest somebody asked for."""
-        if not expired or not self._mine(sender):
+        if not expired or not self.mine(sender):
             return
         # The worker's request and the context of a request name the same things.
         context = getattr(request, "_context", request)

@@ -11,6 +11,8 @@ from moie_worker.ports import Meter, RunLog
 
 log = logging.getLogger(__name__)
 
+LINE_KEPT = 1000  # characters
+
 
 @contextmanager
 def measure(runs: RunLog, run_of: Watched, meter: Callable[[], Meter]) -> Iterator[None]:
@@ -28,8 +30,8 @@ def measure(runs: RunLog, run_of: Watched, meter: Callable[[], Meter]) -> Iterat
 
 
 def describe(error: BaseException) -> str:
-    """An error in one line, never empty."""
-    first = str(error).strip().partition("\n")[0]
+    """An error in one line of bounded length, never empty."""
+    first = str(error).strip().partition("\n")[0][:LINE_KEPT]
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 

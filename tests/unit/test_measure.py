@@ -62,3 +62,7 @@ def test_a_log_out_of_reach_hides_neither_answer_nor_error(caplog: pytest.LogCap
 
 def test_an_error_without_words_is_named_by_its_kind() -> None:
     assert describe(KeyError()) == "KeyError"
+
+
+def test_a_long_error_is_cut() -> None:
+    assert len(describe(ValueError("x" * 1_000_000))) < 1100
