@@ -24,12 +24,14 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 20) -> No
 
 
 @contextmanager
-def celery_process(output: Path, args: list[str], env: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """`celery -A module …` from the directory of the integration tests, ended gracefully with the block."""
+def celery_process(
+    output: Path, args: list[str], env: dict[str, str], cwd: Path = ROOT / "tests" / "integration"
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """`celery -A module …`, by default from the directory of the integration tests, ended gracefully with the block."""
     with output.open("ab") as file:
         process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "celery", "-A", *args],
-            cwd=ROOT / "tests" / "integration",
+            cwd=cwd,
             env={**os.environ, "PYTHONPATH": str(ROOT), **env},
             stdout=file,
             stderr=subprocess.STDOUT,

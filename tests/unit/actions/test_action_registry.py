@@ -101,3 +101,12 @@ def test_a_name_that_is_offered_twice_keeps_the_first(table: Bench, caplog: pyte
     twice = [EntryPoint("a", f"{__name__}:{name}", GROUP) for name in ("NoAction", "Good", "Raises")]
     assert load(twice).run("a", table.context({})).outcome is Outcome.PASSED
     assert "offered twice" in caplog.text
+
+
+def test_the_settings_give_parameters_that_the_plan_does_not(table: Bench) -> None:
+    class Tells(Good):
+        def run(self, context: ActionContext) -> Evidence:
+            return Evidence(Outcome.PASSED, f"{context.params}")
+
+    found = Registry({"tells": Tells()}, {}, {"tells": {"a": "setting", "b": "setting"}})
+    assert found.run("tells", table.context({"a": "plan"})).message == "{'a': 'plan', 'b': 'setting'}"
