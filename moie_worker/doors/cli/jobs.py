@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ from moie_worker.doors.cli.output import (
     print_table,
     span,
 )
+from moie_worker.heart.redact import values_shown
 from moie_worker.plan.flow import JobView, JournalEntry
 from moie_worker.plan.journal import journal_fields, line
 from moie_worker.plan.states import Place
@@ -76,12 +78,19 @@ def _row(view: JobView, now: int) -> Sequence[Cell]:
 def job_command(desk: Desk, as_json: bool, job_id: str) -> None:
     """Everything about one job: what the document says, where it is, its last evidence and its lines of the journal."""
     desk.loaded()
-    view = desk.store.job(job_id)
+    view = _shown_view(desk.store.job(job_id))
     entries = [entry for entry in desk.store.read_journal(LOOKED_AT) if entry.job == job_id][-JOURNAL_OF_JOB:]
     if as_json:
         print_json(_document(view, entries))
         return
     print_lines(_lines(view, entries), wrap=True)
+
+
+def _shown_view(view: JobView) -> JobView:
+    """Without what looks like a secret in commands, environment and output."""
+    definition = replace(view.definition, job=values_shown(view.definition.job))
+    token = {name: view.evidence[name] for name in ("token",) if name in view.evidence}
+    return replace(view, definition=definition, evidence=values_shown(view.evidence) | token)
 
 
 def _document(view: JobView, entries: Sequence[JournalEntry]) -> dict[str, Any]:

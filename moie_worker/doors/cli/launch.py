@@ -36,7 +36,7 @@ class Fleet:
         lines = [f"Redis   {self.redis}"]
         if self.flower:
             asked = f"password in {self.password_file}" if self.password_file else "MOIE_FLOWER_PASSWORD"
-            lines.append(f"Flower  {self.flower}   user {self.flower_user}, {asked}")
+            lines += [f"Flower  {self.flower}", f"        user {self.flower_user}, {asked}"]
         return lines
 
 

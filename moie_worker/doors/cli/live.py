@@ -1,5 +1,6 @@
 """The live view of `moie up`: the status of the plan above the last lines of all parts."""
 
+import re
 import threading
 from collections import deque
 from types import TracebackType
@@ -17,6 +18,7 @@ from moie_worker.errors import MoieError
 EVERY_S = 1.0
 LINES_KEPT = 200
 LEAST_LOG = 4
+CELERY_HEAD = re.compile(r"^\[\S+ (\S+),\d+: \w+/\S+\] ")
 
 
 class LiveView:
@@ -71,5 +73,6 @@ class LiveView:
 
 
 def log_line(part: str, line: str) -> Line:
-    """A line of a part, as both views show it."""
-    return Styled(f"{part:<6} ", "bold" if part == "moie" else "dim"), line if part == "moie" else Styled(line, "dim")
+    """A line of a part; of Celery's long heads only the time is left."""
+    style = "bold" if part == "moie" else "dim"
+    return Styled(f"{part:<6} ", style), Styled(CELERY_HEAD.sub(r"\1 ", line), style)

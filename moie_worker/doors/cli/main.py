@@ -26,10 +26,15 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Look": {
         "status": ("status", "Where the plan stands; --watch stays."),
+        "health": ("health", "Whether all is well: exit code 0 healthy, 1 not, 2 unknown."),
         "show": ("show", "A picture of the plan: its phases and jobs."),
         "jobs": ("jobs", "List jobs."),
         "job": ("jobs", "Everything about one job."),
         "journal": ("jobs", "What happened, by whom and why."),
+    },
+    "Foresee": {
+        "simulate": ("foresee", "What the next heartbeats would do; nothing is run or written."),
+        "verify": ("foresee", "Run verification commands here; nothing is changed."),
     },
     "Act": {
         "heartbeat": ("beat", "Ask for a heartbeat now."),

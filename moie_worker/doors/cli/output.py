@@ -5,7 +5,8 @@ rich is imported for a terminal alone: in a pipe its import would be a quarter o
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,20 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], *, wides
             click.echo(line)
 
 
+@contextmanager
+def progress_bar(what: str, total: int, least: int) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error where that is a terminal and there are at least so many steps; yields what moves it."""
+    if total < least or not is_terminal(err=True):
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(f"{what:<8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(err=True), transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda steps: progress.advance(task, steps)
+
+
 def rich_line(line: Line, *, wrap: bool = False) -> "Text":
     """A line for a terminal."""
     from rich.text import Text
@@ -125,7 +140,7 @@ def ago(age_s: float | None) -> str:
 
 def span(seconds: float) -> str:
     """A length of time in one short word."""
-    for unit, size, until in (("s", 1, 90), ("min", 60, 5400), ("h", 3600, 172_800)):
+    for unit, size, until in (("s", 1, 90), ("min", 60, 10_800), ("h", 3600, 172_800)):
         if seconds < until:
             return f"{int(seconds // size)} {unit}"
     return f"{int(seconds // 86_400)} d"

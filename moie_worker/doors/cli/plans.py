@@ -1,13 +1,10 @@
 """`moie validate` and `moie load`."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
 import click
 
 from moie_worker.doors.cli.desk import Desk, acts, json_option
 from moie_worker.doors.cli.files import read_document
-from moie_worker.doors.cli.output import console, is_terminal, print_json
+from moie_worker.doors.cli.output import print_json, progress_bar
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.definition import Compiled, canonical
 from moie_worker.plan.diff import Diff, definitions, diff, diff_document
@@ -70,7 +67,7 @@ def load(desk: Desk, compiled: Compiled, *, dry_run: bool = False) -> tuple[Diff
     if dry_run:
         return result, before.flags.revision
     desk.system.fleet.add_plan(desk.plan)
-    with _bar("staging", len(compiled.jobs)) as advance:
+    with progress_bar("staging", len(compiled.jobs), BIG) as advance:
         revision = desk.store.load(compiled, before.flags.revision, desk.who, desk.why, advance)
     desk.system.fleet.ring()
     _apply(desk)
@@ -99,26 +96,12 @@ def _finished(desk: Desk, overview: Overview) -> Overview:
 
 def _apply(desk: Desk) -> None:
     left = desk.store.apply()
-    with _bar("loading", left or 0) as advance:
+    with progress_bar("loading", left or 0, BIG) as advance:
         while left:
             now_left = desk.store.apply() or 0
             advance(max(left - now_left, 0))
             left = now_left
     desk.system.fleet.ring()
-
-
-@contextmanager
-def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal, for what takes a while."""
-    if total < BIG or not is_terminal(err=True):
-        yield lambda _: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(f"{what:<8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(err=True), transient=True) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda jobs: progress.advance(task, jobs)
 
 
 def say_report(report: ImportReport) -> None:

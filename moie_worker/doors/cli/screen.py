@@ -145,15 +145,16 @@ def _beats(status: Status) -> Iterator[Styled]:
 def _cyclic(status: Status) -> Iterator[Line]:
     if not status.cyclic:
         return
-    yield (Styled("cyclic jobs", "dim"),)
     ids = max(len(standing.view.definition.id) for standing in status.cyclic)
-    tasks = max(len(str(standing.view.definition.job["task"])) for standing in status.cyclic)
+    tasks = min(max(len(str(standing.view.definition.job["task"])) for standing in status.cyclic), TASK_WIDTH)
+    head = f"{'cyclic jobs':<{ids + tasks + 6}}health       last   runs  success    mean  next"
+    yield (Styled(head, "dim"),)
     for standing in status.cyclic:
-        yield _cyclic_line(standing, status.overview.now, ids, min(tasks, TASK_WIDTH))
+        yield _cyclic_line(standing, status.overview.now, ids, tasks)
 
 
 def _cyclic_line(standing: CyclicStanding, now: Ms, ids: int, tasks: int) -> Line:
-    """Mark, name, health; minutes since the last run, runs, share of success, mean time of the last ten."""
+    """Mark, name, health; time since the last run, runs, share of success, mean time of the last ten, next."""
     job, style = standing.view.definition, HEALTH_STYLES[standing.health]
     return (
         Styled(f"{MARKS[standing.health]} ", style),
@@ -165,13 +166,12 @@ def _cyclic_line(standing: CyclicStanding, now: Ms, ids: int, tasks: int) -> Lin
 
 def _run_figures(standing: CyclicStanding, now: Ms) -> str:
     known = figures(history_of(standing.runs), now)
+    waits = standing.view.place is Place.TIMED and standing.view.due > now
+    coming = f"in {span((standing.view.due - now) / 1000)}" if waits else ""
     if known.minutes_since is None or known.success_percent is None or known.mean_duration_s is None:
-        return f"  {standing.message}"
-    text = f"  {known.minutes_since:>3} min ago  {known.runs:>4} runs  {known.success_percent:5.1f} %"
-    text += f"  {took(known.mean_duration_s):>6}"
-    if standing.view.place is Place.TIMED and standing.view.due > now:
-        text += f"  next in {span((standing.view.due - now) / 1000)}"
-    return text
+        return f"  {standing.message}" + (f", next {coming}" if coming else "")
+    mean = took(known.mean_duration_s)
+    return f"  {known.minutes_since:>4} min  {known.runs:>5}  {known.success_percent:>5.1f} %  {mean:>6}  {coming}"
 
 
 def _action_required(status: Status) -> Iterator[Line]:

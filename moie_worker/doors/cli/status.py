@@ -5,9 +5,17 @@ import time
 import click
 
 from moie_worker.doors.cli.desk import Desk, reads
-from moie_worker.doors.cli.output import console, is_terminal, print_json, print_lines, rich_lines
+from moie_worker.doors.cli.output import (
+    Line,
+    Styled,
+    console,
+    is_terminal,
+    print_json,
+    print_lines,
+    rich_lines,
+)
 from moie_worker.doors.cli.screen import status_screen
-from moie_worker.errors import InputError
+from moie_worker.errors import InputError, MoieError
 from moie_worker.plan.states import Place
 from moie_worker.plan.status import Crew, CyclicStanding, Status, cyclic_standing, phase_standings, status_document
 
@@ -31,16 +39,21 @@ def status_command(desk: Desk, as_json: bool, watch: bool) -> None:
 def read_status(desk: Desk) -> Status:
     """Everything a screen shows; reads only. Raises NotFoundError when nothing is loaded."""
     overview = desk.loaded()
-    workers, workers_gone = desk.system.fleet.workers()
-    beats, beats_gone = desk.system.fleet.beats()
     return Status(
         overview=overview,
         meta=desk.store.meta(),
         phases=phase_standings(overview),
-        crew=Crew(workers, workers_gone, beats, beats_gone),
+        crew=read_crew(desk),
         waiting=desk.store.in_places([Place.WAITING], SHOWN),
         cyclic=read_cyclic(desk, overview.now, SHOWN),
     )
+
+
+def read_crew(desk: Desk) -> Crew:
+    """Who works, and who went without a word."""
+    workers, workers_gone = desk.system.fleet.workers()
+    beats, beats_gone = desk.system.fleet.beats()
+    return Crew(workers, workers_gone, beats, beats_gone)
 
 
 def read_cyclic(desk: Desk, now: int, most: int | None = None) -> list[CyclicStanding]:
@@ -52,13 +65,21 @@ def read_cyclic(desk: Desk, now: int, most: int | None = None) -> list[CyclicSta
 def _watch(desk: Desk, as_json: bool) -> None:
     if as_json or not is_terminal():
         raise InputError("--watch is for a terminal; a script asks `moie status --json` as often as it likes")
+    desk.loaded()
     from rich.live import Live
 
-    first = rich_lines(status_screen(read_status(desk)))
-    with Live(first, console=console(), auto_refresh=False, screen=True, vertical_overflow="ellipsis") as live:
+    with Live(rich_lines(_look(desk)), console=console(), auto_refresh=False, screen=True) as live:
         try:
             while True:
                 time.sleep(EVERY_S)
-                live.update(rich_lines(status_screen(read_status(desk))), refresh=True)
+                live.update(rich_lines(_look(desk)), refresh=True)
         except KeyboardInterrupt:
             return
+
+
+def _look(desk: Desk) -> list[Line]:
+    """A screen, whatever comes: a Redis that is away may come back."""
+    try:
+        return status_screen(read_status(desk))
+    except MoieError as error:
+        return [(Styled(str(error), "bold red"),), (Styled("trying again every second; Ctrl-C leaves", "dim"),)]

@@ -1,0 +1,102 @@
+"""Whether the system is well: the heartbeat, who works, and everything that runs again and again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from moie_worker.plan.flow import Overview
+from moie_worker.plan.health import heartbeat_health, job_health
+from moie_worker.plan.letters import RunHistory, Watched
+from moie_worker.plan.states import Health
+from moie_worker.plan.status import Crew, CyclicStanding, cyclic_fields, history_of
+
+UNTIMED = timedelta(minutes=10)  # the interval of a watched task that does not say its own
+WELL = (Health.HEALTHY, Health.UNKNOWN)  # what has not run yet is no illness
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """A periodic task of a watched application, and its health."""
+
+    name: str
+    runs: RunHistory
+    health: Health
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """What `moie health` says."""
+
+    overview: Overview
+    heartbeat: Health
+    heartbeat_message: str
+    crew: Crew
+    cyclic: Sequence[CyclicStanding]
+    periodic: Sequence[Periodic]
+
+    @property
+    def health(self) -> Health:
+        """Of all together: what is wrong counts first, then what is not known."""
+        if self.problems:
+            return Health.UNHEALTHY
+        return Health.UNKNOWN if self.heartbeat is Health.UNKNOWN else Health.HEALTHY
+
+    @property
+    def problems(self) -> list[str]:
+        """One line for each thing that is wrong."""
+        found = [f"heartbeat: {self.heartbeat_message}"] if self.heartbeat not in WELL else []
+        if self.heartbeat is not Health.UNKNOWN and not self.crew.workers:
+            found.append("workers: none is there")
+        found += [f"worker {name}: is gone without a word" for name in self.crew.workers_gone]
+        found += [f"beat {name}: is gone without a word" for name in self.crew.beats_gone]
+        found += [f"{job.view.definition.id}: {job.message}" for job in self.cyclic if job.health not in WELL]
+        return found + [f"{task.name}: {task.message}" for task in self.periodic if task.health not in WELL]
+
+
+def checkup(
+    overview: Overview,
+    stale_after: timedelta,
+    crew: Crew,
+    cyclic: Sequence[CyclicStanding],
+    watched: Sequence[tuple[Watched, RunHistory]],
+) -> Checkup:
+    """Judge everything by the one set of rules."""
+    health, message = heartbeat_health(overview.flags.last_heartbeat, overview.now, stale_after)
+    periodic = [_periodic(one, runs, overview.now) for one, runs in watched]
+    return Checkup(overview, health, message, crew, cyclic, periodic)
+
+
+def _periodic(watched: Watched, runs: RunHistory, now: int) -> Periodic:
+    health, message = job_health(history_of(runs), watched.interval or UNTIMED, now)
+    return Periodic(watched.name, runs, health, message)
+
+
+def checkup_document(found: Checkup) -> dict[str, Any]:
+    """The stable fields of `moie health --json`, and some more."""
+    last = found.overview.flags.last_heartbeat
+    age_s = None if last is None else max(found.overview.now - last, 0) / 1000
+    return {
+        "status": str(found.health),
+        "plan": found.overview.flags.name,
+        "heartbeat": {"status": str(found.heartbeat), "age_s": age_s, "message": found.heartbeat_message},
+        "workers": len(found.crew.workers),
+        "workers_gone": list(found.crew.workers_gone),
+        "beats": len(found.crew.beats),
+        "beats_gone": list(found.crew.beats_gone),
+        "problems": found.problems,
+        "jobs": [*map(cyclic_fields, found.cyclic), *map(_periodic_fields, found.periodic)],
+    }
+
+
+def _periodic_fields(task: Periodic) -> dict[str, Any]:
+    runs = task.runs
+    return {
+        "id": task.name,
+        "status": str(task.health),
+        "message": task.message,
+        "runs": runs.runs,
+        "failures": runs.failures,
+        "failure_share": runs.kept_failures / runs.kept if runs.kept else None,
+    }
