@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 import redis
-from tests.contract.model import Step, Violation, World, play, schedule, shrink, told, twin_world
 
 from moie_worker.adapters.memory import MemoryStore
 from moie_worker.adapters.memory.core import ManualTime
 from moie_worker.adapters.redis.scripts import Scripts
 from moie_worker.adapters.redis.store import RedisStore
+from tests.contract.model import Step, ViolationError, World, play, schedule, shrink, told, twin_world
 
 SCHEDULES = 10_000
 LOCKSTEP = 100
@@ -23,10 +23,10 @@ local function text(number) return string.format('%.0f', number) end
 def explain(seed: int, make: Callable[[], World], *, agree: bool) -> str:
     """A failing schedule, shrunk, with what it violates."""
 
-    def violation(steps: list[Step]) -> Violation | None:
+    def violation(steps: list[Step]) -> ViolationError | None:
         try:
             play(make(), steps, agree=agree)
-        except Violation as error:
+        except ViolationError as error:
             return error
         return None
 
@@ -38,7 +38,7 @@ def run_all(seeds: range, make: Callable[[], World], *, agree: bool) -> None:
     for seed in seeds:
         try:
             play(make(), schedule(seed), agree=agree)
-        except Violation:
+        except ViolationError:
             pytest.fail(explain(seed, make, agree=agree))
 
 
