@@ -9,6 +9,7 @@ from celery import Celery
 from beat_schedule import BEAT_SCHEDULE, HEARTBEAT
 from moie_worker import settings
 from moie_worker.addresses import tls_options
+from moie_worker.doors.poison import harden
 from moie_worker.errors import MoieError
 from moie_worker.settings import Settings
 
@@ -63,6 +64,7 @@ def make_app() -> Celery:
     app = Celery("moie_worker")
     try:
         app.conf.update(configuration(settings.load()))
+        harden(app)
     except MoieError as error:
         sys.stderr.write(f"moie-worker: {error}\n")
         raise SystemExit(error.exit_code) from None

@@ -4,6 +4,7 @@ import difflib
 import logging
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -232,8 +233,14 @@ def _did_you_mean(name: str, known: list[str]) -> str:
 
 
 def base_environment() -> dict[str, str]:
-    """A copy of the environment of this process, for what has to pass parts of it on."""
-    return dict(os.environ)
+    """A copy of the environment of this process, for what has to pass parts of it on.
+
+    The programs installed beside this Python are found last, so that a plan may say `moie` and `celery` where the
+    virtual environment of the worker is not activated.
+    """
+    own = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath)
+    return {**os.environ, "PATH": path if own in path.split(os.pathsep) else f"{path}{os.pathsep}{own}"}
 
 
 def reference() -> str:

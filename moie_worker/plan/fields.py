@@ -79,8 +79,8 @@ def _runnable(text: str) -> str:
 
 
 def _not_reserved(name: str) -> str:
-    if name.startswith("MOIE_"):
-        raise ValueError(f"{name} is reserved: MOIE_TOKEN and MOIE_SLOT are always given, settings never")
+    if name in {"MOIE_TOKEN", "MOIE_SLOT"}:
+        raise ValueError(f"{name} is reserved: every command is given its own")
     return name
 
 

@@ -394,9 +394,9 @@ JOBS_OF_A_PLAN = [
         f"{JOBS}.env.MOIE_TOKEN: MOIE_TOKEN is reserved",
     ),
     BadPlan(
-        "our own secrets handed on",
-        job("pass_env: [MOIE_REDIS_URL]"),
-        f"{JOBS}.pass_env[0]: MOIE_REDIS_URL is reserved",
+        "a reserved name handed on",
+        job("pass_env: [MOIE_SLOT]"),
+        f"{JOBS}.pass_env[0]: MOIE_SLOT is reserved",
     ),
     BadPlan("a queue with a space", job('queue: "a b"'), f'{JOBS}.queue: "a b" is not a queue name'),
     BadPlan(
