@@ -49,17 +49,29 @@ def text_lines(phases: Sequence[PhaseStanding], jobs: Mapping[int, Sequence[JobV
 
 def _job_line(view: JobView, width: int) -> str:
     job = view.definition
-    said = [] if view.place in (Place.COMPLETED, Place.PARKED) else [str(view.place)]
-    if job.cyclic:
-        said = [f"every {_schedule(view)}" if not job.idle else "nothing to run", *said]
-    said += [f"needs {', '.join(job.needs)}"] if job.needs else []
     mark = "↻" if job.cyclic else MARKS[view.place]
-    return f"{mark} {job.id:<{width}}  {job.job['task']}" + (f"  ({'; '.join(said)})" if said else "")
+    said = "; ".join([*_schedule(view), *_standing(view), *_needs(view)])
+    return f"{mark} {job.id:<{width}}  {job.job['task']}" + (f"  ({said})" if said else "")
 
 
-def _schedule(view: JobView) -> str:
-    schedule = view.definition.job.get("schedule", {})
-    return str(schedule.get("every") or schedule.get("cron"))
+def _schedule(view: JobView) -> Iterator[str]:
+    schedule = view.definition.job.get("schedule")
+    if view.definition.idle:
+        yield "nothing to run"
+    elif schedule:
+        yield f"every {schedule['every']}" if "every" in schedule else f"cron {schedule['cron']}"
+
+
+def _standing(view: JobView) -> Iterator[str]:
+    """The place, where the mark does not say it."""
+    unsaid = (Place.PARKED, Place.TIMED, Place.READY) if view.definition.cyclic else (Place.COMPLETED, Place.PARKED)
+    if view.place not in unsaid:
+        yield str(view.place)
+
+
+def _needs(view: JobView) -> Iterator[str]:
+    if view.definition.needs:
+        yield f"needs {', '.join(view.definition.needs)}"
 
 
 def mermaid(phases: Sequence[PhaseStanding], jobs: Mapping[int, Sequence[JobView]]) -> Iterator[str]:

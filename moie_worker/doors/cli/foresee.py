@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from moie_worker import settings
 from moie_worker.doors.cli.desk import Desk, reads
 from moie_worker.doors.cli.output import (
     Line,
@@ -24,6 +25,7 @@ from moie_worker.doors.cli.output import (
     took,
 )
 from moie_worker.errors import InputError
+from moie_worker.plan.duration import parse_duration
 from moie_worker.plan.flow import JobView
 from moie_worker.plan.model import Job
 from moie_worker.plan.simulate import SimulatedBeat, beat_document, simulate
@@ -44,16 +46,17 @@ STYLES = {
 
 @click.command("simulate")
 @click.option("--beats", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many heartbeats.")
+@click.option("--every", metavar="TIME", help="Time between heartbeats. [default: MOIE_HEARTBEAT]")
 @reads
-def simulate_command(desk: Desk, as_json: bool, beats: int) -> None:
+def simulate_command(desk: Desk, as_json: bool, beats: int, every: str | None) -> None:
     """Show what the next heartbeats would do. Runs no command, writes nothing.
 
     Each beat is shown as if everything looked at before it had passed. What becomes possible is in fact looked at at
     once, not at the next beat.
     """
     overview = desk.loaded()
-    interval_ms = to_ms(desk.system.settings.heartbeat)
-    simulated = simulate(overview, list(desk.store.all_jobs()), interval_ms, beats)
+    interval = _duration(every) if every else desk.system.settings.heartbeat
+    simulated = simulate(overview, list(desk.store.all_jobs()), to_ms(interval), beats)
     if as_json:
         print_json([beat_document(beat) for beat in simulated])
         return
@@ -61,6 +64,13 @@ def simulate_command(desk: Desk, as_json: bool, beats: int) -> None:
         print_lines(_beat_lines(beat, overview.now))
     if overview.flags.paused or overview.flags.cancelled:
         click.echo(f"{desk.plan} is {'CANCELLED' if overview.flags.cancelled else 'PAUSED'}: nothing would begin")
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return settings.load(heartbeat=parse_duration(text)).heartbeat
+    except ValueError as error:
+        raise InputError(f"--every: {error}") from None
 
 
 def _beat_lines(beat: SimulatedBeat, now: Ms) -> Iterator[Line]:

@@ -27,10 +27,14 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Look": {
         "status": ("status", "Where the plan stands; --watch stays."),
         "health": ("health", "Whether all is well: exit code 0 healthy, 1 not, 2 unknown."),
+        "doctor": ("doctor", "Look for what may be wrong with this installation."),
         "show": ("show", "A picture of the plan: its phases and jobs."),
         "jobs": ("jobs", "List jobs."),
         "job": ("jobs", "Everything about one job."),
         "journal": ("jobs", "What happened, by whom and why."),
+    },
+    "Dead letters": {
+        "dead": ("dead", "list, show, replay, discard: what was given up."),
     },
     "Foresee": {
         "simulate": ("foresee", "What the next heartbeats would do; nothing is run or written."),

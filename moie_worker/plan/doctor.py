@@ -1,0 +1,115 @@
+"""What may be wrong with an installation, and what to do about it."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from moie_worker.plan.status import Crew
+
+OLDEST = (6, 2)
+SLOW_S = 0.02
+SKEWED_S = 1.0
+FULL_SHARE = 0.8
+MIB = 1024 * 1024
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    NOTE = "note"
+    WARNING = "warning"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    level: Level
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RedisFacts:
+    """What a Redis says of itself."""
+
+    name: str
+    version: str
+    speaks: str  # the version of Redis that it is compatible with
+    append_only: bool
+    eviction: str
+    used_bytes: int
+    max_bytes: int  # 0: no limit
+    primary: bool
+    round_trip_s: float
+    ahead_s: float  # of this machine's clock
+
+
+def redis_findings(facts: RedisFacts) -> Iterator[Finding]:
+    """Version, durability, memory, clock."""
+    found = tuple(map(int, re.findall(r"\d+", facts.speaks)[:2]))
+    told = f"{facts.name} {facts.version}"
+    yield _judged("version", found >= OLDEST, told, f"{told} is too old: 6.2 or newer is needed", Level.FAULT)
+    yield _judged("role", facts.primary, "primary", "a replica: give the address of the primary", Level.FAULT)
+    yield _judged(
+        "durability", facts.append_only, "append-only file",
+        "no append-only file: a restart of Redis loses what came since its last snapshot. CONFIG SET appendonly yes",
+        Level.WARNING,
+    )  # fmt: skip
+    yield _eviction(facts)
+    yield _memory(facts)
+    yield _judged(
+        "round trip", facts.round_trip_s < SLOW_S, f"{facts.round_trip_s * 1000:.1f} ms",
+        f"{facts.round_trip_s * 1000:.0f} ms: every job needs a few of them", Level.WARNING,
+    )  # fmt: skip
+    side = "behind" if facts.ahead_s < 0 else "ahead of"
+    yield _judged(
+        "clock", abs(facts.ahead_s) < SKEWED_S, f"within {SKEWED_S:g} s of this machine's",
+        f"Redis is {abs(facts.ahead_s):.1f} s {side} this machine: schedules follow Redis. Set the clocks by NTP",
+        Level.WARNING,
+    )  # fmt: skip
+
+
+def _eviction(facts: RedisFacts) -> Finding:
+    kept = facts.eviction == "noeviction"
+    level = Level.FAULT if facts.max_bytes else Level.WARNING
+    wrong = f"{facts.eviction}: a full Redis would drop jobs. CONFIG SET maxmemory-policy noeviction"
+    return _judged("eviction", kept, "noeviction", wrong, level)
+
+
+def _memory(facts: RedisFacts) -> Finding:
+    used = f"{facts.used_bytes / MIB:.0f} MiB used"
+    if not facts.max_bytes:
+        return Finding("memory", Level.OK, f"{used}, no limit")
+    told = f"{used} of {facts.max_bytes / MIB:.0f} MiB"
+    roomy = facts.used_bytes < FULL_SHARE * facts.max_bytes
+    return _judged("memory", roomy, told, f"{told}: raise maxmemory before it is full", Level.WARNING)
+
+
+def crew_findings(crew: Crew, queues: Sequence[str], idle_queues: Sequence[str]) -> Iterator[Finding]:
+    """Whether somebody works, and on every queue of the plan."""
+    workers, beats = len(crew.workers), len(crew.beats)
+    yield _judged("workers", workers > 0, f"{workers}", "none: celery -A moie_worker worker", Level.FAULT)
+    yield _judged("beats", beats > 0, f"{beats}", "none: celery -A moie_worker beat", Level.FAULT)
+    for name in (*crew.workers_gone, *crew.beats_gone):
+        yield Finding("presence", Level.WARNING, f"{name} is gone without a word")
+    if queues:
+        idle = ",".join(idle_queues)
+        wrong = f"no worker for {idle}: celery -A moie_worker worker -Q {idle}"
+        yield _judged("queues", not idle_queues, ", ".join(queues), wrong, Level.FAULT)
+
+
+def extra_findings(installed: Mapping[str, bool], broken: Mapping[str, str]) -> Iterator[Finding]:
+    """Parts that are installed by choice, and plugins that cannot be loaded."""
+    for extra, there in installed.items():
+        wrong = f"not installed: pip install 'moie-worker[{extra}]'"
+        yield _judged(f"extra {extra}", there, "installed", wrong, Level.NOTE)
+    for action, why in broken.items():
+        yield Finding(f"action {action}", Level.WARNING, f"cannot be loaded: {why}")
+
+
+def _judged(what: str, good: bool, told: str, wrong: str, level: Level) -> Finding:
+    return Finding(what, Level.OK, told) if good else Finding(what, level, wrong)
