@@ -80,7 +80,7 @@ class Settlement:
     message: str = ""
     evidence: str = "{}"  # JSON
     measured: str = "{}"  # JSON: what the run log keeps of a run
-    duration_ms: int = 0
+    duration_ms: int = 0  # 0: nothing was run, so nothing is learnt about how long jobs take
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,9 +131,9 @@ class Steps(Core):
             return ended
         job, state = record.job, self.jobs[record.job]
         state.evidence = {**json.loads(this.evidence), "token": this.token, "at": self.now}
-        state.duration_ms, state.solo = this.duration_ms, False
-        queue = state.definition.queue
-        self.estimates[queue] = 0.8 * self.expected_ms(queue) + 0.2 * this.duration_ms
+        state.solo = False
+        if this.duration_ms:
+            self._learn(state, this.duration_ms)
         if this.run is not None:
             self.record_run(job, Measured(**json.loads(this.measured)))
         if this.reason:
@@ -142,6 +142,11 @@ class Steps(Core):
         if not record.armed:
             self._place(job, state, this)
         return Answer.SETTLED
+
+    def _learn(self, state: JobState, duration_ms: int) -> None:
+        """What a job took tells what it, and others of its queue, will take."""
+        state.duration_ms, queue = duration_ms, state.definition.queue
+        self.estimates[queue] = 0.8 * self.expected_ms(queue) + 0.2 * duration_ms
 
     def _place(self, job: str, state: JobState, this: Settlement) -> None:
         if this.fresh:

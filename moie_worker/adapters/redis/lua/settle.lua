@@ -13,17 +13,23 @@ local function place(job, st, def, this)
   move(job, st, def, this.place, score)
 end
 
+-- What a job took tells what it, and others of its queue, will take.
+local function learn(st, def, ms)
+  st.ms = ms
+  local key = 'estimate:' .. def.queue
+  local estimate = tonumber(redis.call('HGET', p .. 'plan', key) or LIMITS.FIRST_ESTIMATE_MS)
+  redis.call('HSET', p .. 'plan', key, string.format('%.17g', 0.8 * estimate + 0.2 * ms))
+end
+
 local function settle(this, record)
   local job = record.job
   local st = read_state(job)
   local def = definition(job, st)
-  st.ms, st.solo = this.duration_ms, 0
+  st.solo = 0
   local stamp = '{"token":"' .. this.token .. '","at":' .. text(now)
   redis.call('HSET', p .. 'evidence', job,
     stamp .. (this.evidence == '{}' and '}' or ',' .. string.sub(this.evidence, 2)))
-  local key = 'estimate:' .. def.queue
-  local estimate = tonumber(redis.call('HGET', p .. 'plan', key) or LIMITS.FIRST_ESTIMATE_MS)
-  redis.call('HSET', p .. 'plan', key, string.format('%.17g', 0.8 * estimate + 0.2 * this.duration_ms))
+  if this.duration_ms > 0 then learn(st, def, this.duration_ms) end
   if this.run ~= cjson.null then log_run(job, this.run, this.measured) end
   if this.reason ~= '' then bury(job, st, this.reason) end
   journal('job.' .. this.outcome, job, record.worker, this.message, '{}')
