@@ -42,6 +42,17 @@ def celery_url(url: str) -> str:
     return url
 
 
+def state_url_of(broker_url: str) -> str | None:
+    """The Redis behind a broker's address in redis-py's words; None for another kind of broker."""
+    parts = urlsplit(broker_url)
+    if parts.scheme in {"redis", "rediss"}:
+        return broker_url
+    if parts.scheme in {"redis+socket", "socket"}:
+        db = dict(parse_qsl(parts.query)).get("virtual_host", "0")
+        return f"unix://{parts.netloc}{parts.path}?db={db}"
+    return None
+
+
 def tls_options(url: str) -> dict[str, Any] | None:
     """Value for Celery's `broker_use_ssl`: Flower takes it from there alone. None without TLS."""
     parts = urlsplit(url)

@@ -4,23 +4,38 @@ from celery import Celery
 from pydantic import SecretStr
 
 from moie_worker import settings
-from moie_worker.addresses import celery_url
-from moie_worker.doors.post import redis_of_broker
+from moie_worker.addresses import STATE_SCHEMES, celery_url, check_url, state_url_of
+from moie_worker.errors import InputError
 from moie_worker.wiring import System
 
 
-def system_of(app: Celery) -> System:
-    """The system behind an application: its `moie_redis_url`, else MOIE_REDIS_URL, else its broker if a Redis.
+def state_address(app: Celery) -> str:
+    """The Redis of an application: its `moie_redis_url`, else MOIE_REDIS_URL, else its broker, else the embedded one.
 
-    Raises UnreachableError when there is none of them and no embedded Redis either.
+    Raises InputError for an address that is none, UnreachableError when there is none of them.
     """
+    if configured := app.conf.get("moie_redis_url"):
+        return checked(str(configured))
     told = settings.load()
-    chosen = app.conf.get("moie_redis_url")
-    if chosen is None and told.redis_url is None:
-        chosen = redis_of_broker(str(app.conf.broker_url or ""))
-    return System(told if chosen is None else told.model_copy(update={"redis_url": SecretStr(str(chosen))}))
+    if told.redis_url is not None:
+        return told.state_url()
+    return state_url_of(str(app.conf.broker_url or "")) or told.state_url()
+
+
+def system_of(app: Celery) -> System:
+    """The system behind an application. Errors as `state_address`."""
+    return System(settings.load().model_copy(update={"redis_url": SecretStr(state_address(app))}))
 
 
 def same_redis(app: Celery, system: System) -> bool:
     """Whether broker and state are one Redis database, so that one script can change both."""
     return str(app.conf.broker_url) == celery_url(system.settings.state_url())
+
+
+def checked(url: str) -> str:
+    """The address of a Redis as it is. Raises InputError for what is none."""
+    try:
+        check_url(url, STATE_SCHEMES)
+    except ValueError as error:
+        raise InputError(f"the address of the Redis that keeps the state: {error}") from None
+    return url
