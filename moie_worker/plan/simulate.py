@@ -53,6 +53,7 @@ class _World:
     done: set[str] = field(default_factory=set)
     front: int = 0
     reached: int = 0
+    anchors: dict[str, Ms] = field(default_factory=dict)  # first slots of cyclic jobs that never ran
 
     def __post_init__(self) -> None:
         self.done = {view.definition.id for view in self.views if view.place is Place.COMPLETED}
@@ -122,7 +123,7 @@ def _beat(world: _World, number: int, at: Ms, since: Ms, interval_ms: int) -> Si
         under_way=tuple(view for view in looked if view.place is Place.RUNNING),
         promoted=promoted,
         sovereign=world.front == SOVEREIGN and not was_sovereign,
-        fires=tuple(_fires(cyclic, since, at + interval_ms)),
+        fires=tuple(_fires(world, cyclic, since, at + interval_ms)),
     )
 
 
@@ -133,19 +134,18 @@ def _is_looked_at(world: _World, view: JobView, at: Ms) -> bool:
     return world.may_run(view) and not (view.place is Place.TIMED and view.due > at)
 
 
-def _fires(views: Iterable[JobView], since: Ms, until: Ms) -> Iterator[Fires]:
+def _fires(world: _World, views: Iterable[JobView], since: Ms, until: Ms) -> Iterator[Fires]:
     for view in views:
-        if slots := list(_slots(view, since, until)):
+        anchor = view.slot or world.anchors.setdefault(view.definition.id, since)
+        if slots := list(_slots(view, anchor, since, until)):
             yield Fires(view, slots[0], len(slots))
 
 
-def _slots(view: JobView, since: Ms, until: Ms) -> Iterator[Ms]:
+def _slots(view: JobView, anchor: Ms, since: Ms, until: Ms) -> Iterator[Ms]:
     """When a cyclic job would fire from `since` on, before `until`."""
     job = Job.model_validate(view.definition.job)
-    times = timetable(job, view.slot or since)
-    slot = view.slot or (since if times.every is not None else next_slot(times, since))
-    if slot < since:
-        slot = next_slot(times, since - 1)
+    times = timetable(job, anchor)
+    slot = next_slot(times, max(anchor, since) - 1)
     for _ in range(MOST_FIRES):
         due = due_at(slot, job.jitter, job.id)
         if due >= until:

@@ -1,5 +1,6 @@
 """Plan documents on disk and on standard input."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from moie_worker.adapters.clock import SystemClock
 from moie_worker.errors import DocumentError, InputError
-from moie_worker.plan.documents import MAX_BYTES
+from moie_worker.plan.documents import MAX_BYTES, MIB
 from moie_worker.plan.reading import Imported, read_plan
 from moie_worker.plan.validate import Checker
 
@@ -34,15 +35,20 @@ def refused(file: str, error: DocumentError) -> InputError:
 
 
 def read_bytes(file: str) -> bytes:
-    """All of it, or as much as shows that it is too big."""
+    """All of it. Raises InputError for what cannot be read and what is too big to be."""
     try:
         if file == "-":
             return sys.stdin.buffer.read(MAX_BYTES + 1)
         with Path(file).open("rb") as opened:
-            return opened.read(MAX_BYTES + 1)
+            size = os.fstat(opened.fileno()).st_size
+            data = opened.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{shown(file)}: cannot be read: {reason}. Give the path of a plan document") from None
+    if size > MAX_BYTES:
+        limit = f"at most {MAX_BYTES // MIB} MiB are read: load it in parts"
+        raise InputError(f"{shown(file)}: is {size / MIB:.1f} MiB; {limit}")
+    return data
 
 
 def write_document(path: Path, text: str, *, force: bool) -> None:

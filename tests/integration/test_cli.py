@@ -1,0 +1,450 @@
+"""The commands on a real Redis: what they print, what they change, how they end."""
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml
+
+from moie_worker.adapters.redis.connect import connect
+from moie_worker.adapters.redis.fleet import RedisFleet
+from moie_worker.adapters.redis.store import RedisStore
+from moie_worker.plan.flow import Settlement
+from moie_worker.plan.presence import Beat, Worker
+from moie_worker.plan.states import Outcome, Place
+from moie_worker.plan.times import Ms
+from tests.cli_kit import Cli, cli, digest
+
+__all__ = ["cli"]
+
+DATA = Path(__file__).parents[1] / "data"
+V1, V2 = DATA / "sovereign_state_v1.json", DATA / "sovereign_state_v2.json"
+PLAN = """
+version: 3
+meta: {project: A project}
+reserved: [{ids: [3, 4], reason: later}]
+phases:
+  - id: 1
+    name: ONE
+    jobs:
+      - {id: "1.1", task: good, verification_cmd: "true", priority: 2, estimate: 1 h, files: [a.py], risks: [it may]}
+      - {id: "1.2", task: bad, verification_cmd: "echo password=sesame; exit 3"}
+  - id: 2
+    name: TWO
+    approval: required
+    jobs: [{id: "2.1", task: later, verification_cmd: "true"}]
+  - id: 5
+    name: FIVE
+    jobs: [{id: "5.1", task: watch, status: cyclic, verification_cmd: "true", schedule: {every: 10m}, start: at_load}]
+"""
+
+
+@pytest.fixture
+def plan(cli: Cli, tmp_path: Path) -> Path:
+    """A loaded plan."""
+    file = tmp_path / "plan.yaml"
+    file.write_text(PLAN)
+    cli.says("load", str(file))
+    return file
+
+
+@pytest.fixture
+def store(redis_url: str) -> RedisStore:
+    return RedisStore(connect(redis_url), "default")
+
+
+@pytest.fixture
+def fleet(redis_url: str) -> RedisFleet:
+    return RedisFleet(connect(redis_url))
+
+
+def settled(store: RedisStore, job: str, outcome: Outcome, place: Place, **fields: Any) -> None:
+    """Let a due job be attempted by nobody in particular."""
+    hints = store.reserve("default", 10, "t").hints
+    for hint in hints:
+        for attempt in store.begin(hint, f"n-{hint.id}", "w@h", timedelta(seconds=30)):
+            if attempt.definition.id == job:
+                evidence = json.dumps({"outcome": outcome, "message": f"it {outcome}", "head": "password=sesame\n"})
+                told = Settlement(
+                    attempt.token, job, outcome, place, message=f"it {outcome}", evidence=evidence, **fields
+                )
+                store.settle([told], hint, done=True)
+            else:
+                store.release([attempt.token], hint, done=True)
+
+
+# -- loading ----------------------------------------------------------------------------------------
+
+
+def test_validate_prints_how_a_document_was_understood_and_touches_nothing(
+    cli: Cli, redis_client: "redis.Redis"
+) -> None:
+    done = cli.run("validate", str(V2))
+    assert done.exit_code == 0
+    assert "a good plan, 3 phases, 5 jobs" in done.stdout
+    assert "version 2: " in done.stderr
+    assert 'note: phases[0].status: was "active"; by its jobs the phase is completed' in done.stderr
+    assert "warning: phases: phase ids 3, 4 are missing" in done.stderr
+    assert cli.json("validate", str(V2))["version"] == 2
+    assert redis_client.dbsize() == 0
+
+
+def test_loading_again_prints_what_changes(cli: Cli, plan: Path) -> None:
+    plan.write_text(
+        PLAN.replace("exit 3", "exit 4").replace("priority: 2", "priority: 3").replace("every: 10m", "every: 5m")
+    )
+    done = cli.json("load", str(plan))
+    assert (done["revision"], done["changed"], done["edited"], done["re-armed"]) == (2, ["1.2"], ["1.1"], ["5.1"])
+    assert done["unchanged"] == 1
+
+
+def test_a_dry_run_prints_the_difference_and_changes_nothing(cli: Cli, plan: Path, redis_client: "redis.Redis") -> None:
+    plan.write_text(PLAN.replace("exit 3", "exit 4"))
+    before = digest(redis_client)
+    assert "changed         1  1.2" in cli.says("load", str(plan), "--dry-run")
+    assert digest(redis_client) == before
+
+
+def test_a_plan_comes_from_standard_input_under_any_name(cli: Cli) -> None:
+    done = cli.run("load", "-", "--plan", "other", stdin=PLAN.encode())
+    assert done.exit_code == 0
+    assert cli.json("status", "--plan", "other")["plan"] == "other"
+    assert "known plans: other" in cli.fails(1, "status")
+
+
+def test_loading_goes_on_where_a_killed_loader_stopped(cli: Cli, plan: Path, store: RedisStore) -> None:
+    from moie_worker.doors.cli.files import read_document
+    from moie_worker.plan.compile import compile_plan
+
+    store.load(compile_plan(read_document(str(plan)).plan, 0), 1, "ops", "")  # committed, nothing applied
+    assert cli.json("status")["loading"] is True
+    assert cli.json("load", str(plan))["revision"] == 3
+    assert cli.json("status")["loading"] is False
+
+
+@pytest.mark.parametrize("document", [V1, V2, DATA / "phase5_proposal.json"], ids=lambda path: path.name)
+def test_every_sample_is_loaded(cli: Cli, document: Path) -> None:
+    cli.says("load", str(document))
+    assert cli.json("status")["revision"] == 1
+
+
+# -- documents --------------------------------------------------------------------------------------
+
+
+def test_an_export_of_the_sample_differs_only_in_what_was_repaired_and_said(cli: Cli) -> None:
+    said = cli.run("load", str(V2)).stderr
+    exported, original = json.loads(cli.says("export", "--format", "v2")), json.loads(V2.read_text())
+    for number in (0, 1):
+        assert f"phases[{number}].status" in said
+        assert exported["phases"][number].pop("status") == "completed"
+        assert original["phases"][number].pop("status") == "active"
+    assert json.dumps(exported) == json.dumps(original)  # the order of fields too
+
+
+def test_an_export_says_where_the_jobs_stand(cli: Cli, plan: Path, store: RedisStore, tmp_path: Path) -> None:
+    settled(store, "1.1", Outcome.PASSED, Place.COMPLETED)
+    cli.says("heartbeat", "--local")
+    file = tmp_path / "out.yaml"
+    cli.says("export", str(file))
+    document = yaml.safe_load(file.read_text())
+    assert document["phases"][0]["jobs"][0]["status"] == "completed"
+    assert document["meta"]["last_heartbeat"] == cli.json("status")["last_heartbeat"]
+    assert "is there already" in cli.fails(2, "export", str(file))
+    cli.says("export", str(file), "--force")
+    assert cli.json("load", str(file))["changed"] == []
+
+
+def test_what_version_2_cannot_hold_is_said(cli: Cli, plan: Path) -> None:
+    done = cli.run("export", "--format", "v2")
+    assert done.exit_code == 0
+    assert "v2 cannot say that it waits for approval" in done.stderr
+
+
+def test_migration_writes_a_new_file_and_keeps_the_old_one(cli: Cli, tmp_path: Path) -> None:
+    old = tmp_path / "plan.json"
+    old.write_bytes(V1.read_bytes())
+    assert cli.run("migrate", str(old), "--to", "2", "--dry-run").exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plan.json"]
+    cli.says("migrate", str(old), "--to", "2")
+    cli.says("migrate", str(tmp_path / "plan.v2.json"), "--to", "3")
+    assert old.read_bytes() == V1.read_bytes()
+    assert json.loads((tmp_path / "plan.v2.json").read_text())["meta"]["mode"] == "daemon"
+    assert json.loads((tmp_path / "plan.v2.v3.json").read_text())["version"] == 3
+    assert "is there already" in cli.fails(2, "migrate", str(old), "--to", "2")
+    assert "is of version 2 already" in cli.fails(2, "migrate", str(tmp_path / "plan.v2.json"), "--to", "2")
+    cli.fails(2, "migrate", str(old))
+    assert cli.json("migrate", str(tmp_path / "plan.v2.v3.json"), "--to", "2", "--dry-run")["from"] == 3
+
+
+# -- looking ----------------------------------------------------------------------------------------
+
+
+def test_the_status_of_the_sample(cli: Cli) -> None:
+    cli.says("load", str(V2))
+    text = cli.says("status")
+    assert "WIRE THE NERVOUS SYSTEM (Resurrection) – 3/3 (completed)" in text
+    assert "UPGRADE THE HEART (Llama 3) – 1/1 (completed)" in text
+    assert "ETERNAL MONITORING (The Infinite Game) – 0/1 (active)" in text
+    document = cli.json("status")
+    assert (document["sovereign"], document["current_phase"]) == (True, 5)
+    assert [phase["cyclic"] for phase in document["phases"]] == [0, 0, 1]
+
+
+def test_status_has_the_fields_that_scripts_rely_on(cli: Cli, plan: Path) -> None:
+    assert cli.json("status").keys() >= {
+        "plan", "sovereign", "current_phase", "last_heartbeat", "heartbeat_age_s", "revision", "due", "running",
+        "dead_letters", "phases",
+    }  # fmt: skip
+    assert cli.json("jobs")[0].keys() >= {
+        "id", "phase", "task", "status", "outcome", "attempts", "due_at", "last_error"
+    }  # fmt: skip
+
+
+def test_jobs_are_listed_in_the_order_of_the_plan_and_filtered(cli: Cli, plan: Path, store: RedisStore) -> None:
+    settled(store, "1.2", Outcome.FAILED, Place.WAITING)
+    assert [job["id"] for job in cli.json("jobs")] == ["1.1", "1.2", "2.1", "5.1"]
+    assert [job["id"] for job in cli.json("jobs", "--phase", "2")] == ["2.1"]
+    waiting = cli.json("jobs", "--place", "waiting")
+    assert [(job["id"], job["outcome"], job["last_error"]) for job in waiting] == [("1.2", "failed", "it failed")]
+    assert [job["id"] for job in cli.json("jobs", "--limit", "1")] == ["1.1"]
+    assert "1.2  1      bad    waiting" in cli.says("jobs")
+
+
+def test_a_job_is_shown_with_its_metadata_evidence_and_journal_but_no_secret(
+    cli: Cli, plan: Path, store: RedisStore
+) -> None:
+    settled(store, "1.2", Outcome.FAILED, Place.WAITING)
+    text, document = cli.says("job", "1.2"), cli.json("job", "1.2")
+    assert "job 1.2 failed its check: it failed (on w@h)" in text
+    assert "sesame" not in text + json.dumps(document)
+    assert document["journal"][-1]["event"] == "job.failed"
+    text = cli.says("job", "1.1")
+    assert all(f"{name:<18}{value}" in text for name, value in {
+        "priority": "2", "estimate": "1 h", "files": "a.py", "risks": "it may"
+    }.items())  # fmt: skip
+    assert "no job '9.9'" in cli.fails(1, "job", "9.9")
+
+
+def test_the_journal_is_lines_of_words(cli: Cli, plan: Path) -> None:
+    cli.says("pause", "--why", "lunch")
+    lines = cli.says("journal").splitlines()
+    assert all(line.startswith("- **20") for line in lines)
+    assert lines[-1].endswith(": lunch")
+    assert "plan PAUSED by " in lines[-1]
+    assert cli.json("journal", "-n", "1")[0]["why"] == "lunch"
+
+
+def test_both_pictures_render_the_sample(cli: Cli) -> None:
+    cli.says("load", str(V2))
+    assert "   └─ ↻ 5.1  Deep Research Scan  (nothing to run)" in cli.says("show")
+    assert cli.says("show", "--format", "mermaid").startswith("flowchart TD\n")
+    assert cli.json("show")["phases"][2]["jobs"][0]["id"] == "5.1"
+
+
+# -- foreseeing -------------------------------------------------------------------------------------
+
+
+def test_simulation_names_what_would_happen_and_changes_not_one_byte(
+    cli: Cli, plan: Path, store: RedisStore, redis_client: "redis.Redis"
+) -> None:
+    settled(store, "1.2", Outcome.FAILED, Place.WAITING)
+    before = digest(redis_client)
+    text, document = cli.says("simulate", "--beats", "3"), cli.json("simulate", "--beats", "3")
+    assert digest(redis_client) == before
+    assert "look again   1.2  bad" in text
+    assert "if verified  phase 2 begins" in text
+    assert [beat["verify"] for beat in document] == [["1.1"], [], []]
+    assert [fire["id"] for beat in document for fire in beat["cyclic"]] == ["5.1"] * 3
+
+
+def test_verification_commands_are_tested_and_nothing_changes(
+    cli: Cli, plan: Path, redis_client: "redis.Redis"
+) -> None:
+    before = digest(redis_client)
+    done = cli.run("verify", "--json")
+    assert digest(redis_client) == before
+    assert done.exit_code == 1
+    assert [(one["id"], one["verdict"]) for one in json.loads(done.stdout)] == [
+        ("1.1", "pass"), ("1.2", "fail"), ("2.1", "pass"), ("5.1", "pass")
+    ]  # fmt: skip
+    assert "1 pass" in cli.says("verify", "1.1")
+    assert "no job '9'" in cli.fails(1, "verify", "9")
+
+
+# -- acting -----------------------------------------------------------------------------------------
+
+
+def test_a_pause_is_shown_and_ended(cli: Cli, plan: Path) -> None:
+    assert "PAUSED" in cli.says("pause")
+    assert "already" in cli.says("pause")
+    assert cli.json("status")["paused"] is True
+    cli.says("resume")
+    assert cli.json("status")["paused"] is False
+    assert "was not paused" in cli.says("resume")
+
+
+def test_jobs_and_plans_are_cancelled(cli: Cli, plan: Path) -> None:
+    assert "job 1.1 cancelled" in cli.says("cancel", "1.1")
+    assert "job '1.1' is cancelled" in cli.fails(1, "cancel", "1.1")
+    cli.fails(2, "cancel")
+    cli.fails(2, "cancel", "--all", "1.1")
+    cli.says("retry", "1.1")
+    cli.says("cancel", "--all")
+    assert "CANCELLED" in cli.says("status")
+    cli.says("resume")
+    assert cli.json("status")["cancelled"] is False
+
+
+def test_what_is_refused_keeps_nothing_else_from_being_done(cli: Cli, plan: Path) -> None:
+    done = cli.run("cancel", "9.9", "1.1")
+    assert done.exit_code == 1
+    assert "job 1.1 cancelled" in done.stdout
+    assert "no job '9.9'" in done.stderr
+
+
+def test_approval_is_asked_for_and_given(cli: Cli, plan: Path, store: RedisStore) -> None:
+    settled(store, "1.1", Outcome.PASSED, Place.COMPLETED)
+    cli.says("cancel", "1.2")
+    cli.says("reject", "2", "--why", "not yet")
+    cli.says("approve", "2", "--why", "now")
+    assert "asks for no approval" in cli.fails(1, "approve", "1")
+    assert "no phase 7; there are 1, 2, 5" in cli.fails(1, "reject", "7")
+    assert [entry["why"] for entry in cli.json("journal", "-n", "2")] == ["not yet", "now"]
+
+
+def test_a_job_of_a_locked_phase_does_not_run(cli: Cli, plan: Path) -> None:
+    assert "is parked" in cli.fails(1, "run", "2.1")
+
+
+@pytest.mark.parametrize("command", ["pause", "resume", "simulate", "verify", "show", "jobs", "export", "heartbeat"])
+def test_a_plan_that_is_not_loaded_is_a_negative_answer(cli: Cli, command: str, redis_client: "redis.Redis") -> None:
+    assert "no plan is loaded as 'default'" in cli.fails(1, command)
+    assert redis_client.dbsize() == 0
+
+
+# -- dead letters -----------------------------------------------------------------------------------
+
+
+def test_dead_letters_are_listed_shown_replayed_and_discarded(cli: Cli, plan: Path, store: RedisStore) -> None:
+    assert "no dead letters" in cli.says("dead", "list")
+    settled(store, "1.2", Outcome.BROKEN, Place.DEAD, reason="no such file")
+    (letter,) = cli.json("dead", "list")
+    assert letter.keys() >= {"id", "kind", "job", "reason", "attempts", "first_at", "last_at", "replayed_at"}
+    assert (letter["id"], letter["replayed_at"]) == ("job:1.2", None)
+    assert cli.json("dead", "list", "--reason", "other") == []
+    assert len(cli.json("dead", "list", "--since", "1h", "--open", "--kind", "job")) == 1
+    assert "sesame" not in cli.says("dead", "show", "1.2")
+    assert "replayed" in cli.says("dead", "replay", "1.2", "--why", "mended")
+    assert "was replayed already" in cli.fails(1, "dead", "replay", "1.2")
+    assert cli.json("dead", "list", "--open") == []
+    assert "discarded" in cli.says("dead", "discard", "1.2")
+    assert "no dead letter '1.2'" in cli.fails(1, "dead", "show", "1.2")
+
+
+def test_many_letters_ask_first(cli: Cli, plan: Path, store: RedisStore) -> None:
+    settled(store, "1.2", Outcome.BROKEN, Place.DEAD, reason="no such file")
+    cli.fails(2, "dead", "discard")
+    cli.fails(1, "dead", "discard", "--all")
+    assert len(cli.json("dead", "list")) == 1
+    assert "1 replayed" in cli.says("dead", "replay", "--kind", "job", "--yes")
+    assert "1 discarded" in cli.says("dead", "discard", "--all", "--yes")
+    assert "no dead letter is meant" in cli.fails(1, "dead", "discard", "--all", "--yes")
+    cli.fails(2, "dead", "list", "--since", "yesterday")
+
+
+# -- health -----------------------------------------------------------------------------------------
+
+
+def presence(fleet: RedisFleet, now: Ms) -> None:
+    fleet.worker_here(Worker("w@h", "h", 1, ("default",), 2, now), timedelta(minutes=1))
+    fleet.beat_here(Beat("b", "h", 2, now), timedelta(minutes=1))
+
+
+def test_health_has_an_exit_code_for_each_answer(
+    cli: Cli, plan: Path, fleet: RedisFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli.fails(2, "health")
+    cli.says("heartbeat", "--local")
+    assert "workers: none is there" in json.loads(cli.run("health", "--json").stdout)["problems"]
+    cli.fails(1, "health")
+    presence(fleet, 0)
+    assert "heartbeat: healthy - last heartbeat" in cli.says("health")
+    document = cli.json("health")
+    assert document["status"] == "healthy"
+    assert document["workers"] == 1
+    assert document["heartbeat"]["age_s"] >= 0
+    assert document["jobs"][0].keys() >= {"id", "status", "message", "runs", "failures", "failure_share"}
+    monkeypatch.setenv("MOIE_REDIS_URL", "redis://127.0.0.1:1/0")
+    cli.fails(3, "health")
+
+
+def test_doctor_finds_what_is_missing(cli: Cli, plan: Path, fleet: RedisFleet) -> None:
+    found = {one["check"]: one["status"] for one in json.loads(cli.run("doctor", "--json").stdout)}
+    assert found["workers"] == found["beats"] == found["queues"] == "fault"
+    assert found["durability"] == "warning"
+    cli.fails(1, "doctor")
+    presence(fleet, 0)
+    assert "broker" in cli.says("doctor")
+
+
+# -- errors -----------------------------------------------------------------------------------------
+
+
+def test_without_any_redis_the_way_out_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MOIE_REDIS_URL")
+    assert "Start one with `moie up`" in cli.fails(3, "status")
+
+
+def test_a_broker_out_of_reach_is_exit_code_3(cli: Cli, plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOIE_BROKER_URL", "redis://:sesame@127.0.0.1:1/0")
+    said = cli.fails(3, "heartbeat")
+    assert "the broker cannot be reached" in said
+    assert "sesame" not in said
+
+
+def test_a_wrong_setting_is_bad_input(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOIE_HEARTBEAT", "soon")
+    assert "MOIE_HEARTBEAT" in cli.fails(2, "status")
+    monkeypatch.delenv("MOIE_HEARTBEAT")
+    assert "MOIE_PLAN" in cli.fails(2, "status", "--plan", "a b")
+
+
+def test_a_fault_of_moie_itself_is_exit_code_70_and_its_traceback_is_kept(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError("by design")
+
+    monkeypatch.setattr(RedisStore, "overview", broken)
+    said = cli.fails(70, "status")
+    kept = cli.home / "logs" / "errors.log"
+    assert "ZeroDivisionError: by design" in said
+    assert str(kept) in said
+    assert "Traceback" in kept.read_text()
+
+
+def test_watching_needs_a_terminal(cli: Cli, plan: Path) -> None:
+    assert "--watch is for a terminal" in cli.fails(2, "status", "--watch")
+
+
+@pytest.mark.parametrize("words", [("-m", "moie_worker"), ("-m", "celery", "-A", "moie_worker", "moie")], ids=" ".join)
+def test_the_commands_are_there_by_every_name(cli: Cli, plan: Path, words: tuple[str, ...]) -> None:
+    done = subprocess.run([sys.executable, *words, "status", "--json"], capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["plan"] == "default"
+
+
+def test_the_command_line_does_not_import_celery(cli: Cli, plan: Path) -> None:
+    code = (
+        "import sys\nfrom moie_worker.doors.cli.main import moie\n"
+        "moie(['status'], standalone_mode=False)\nprint(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60, text=True)
+    loaded = set(done.stdout.split())
+    assert "moie_worker.wiring" in loaded
+    assert not loaded & {"celery", "kombu", "rich"}
