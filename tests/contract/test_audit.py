@@ -4,8 +4,8 @@ import pytest
 import redis
 
 from moie_worker.adapters.redis.store import RedisStore
-from moie_worker.plan.flow import Hint
-from moie_worker.plan.states import Place
+from moie_worker.plan.flow import Hint, Settlement
+from moie_worker.plan.states import Outcome, Place
 from tests.contract.model import LEASE, job, plan
 
 
@@ -50,3 +50,21 @@ def test_an_attempt_without_a_lease_is_missed_again(store: RedisStore, redis_cli
     redis_client.delete(store.key("leases"))
     store.audit(100)
     assert redis_client.zscore(store.key("leases"), token) is not None
+
+
+@pytest.mark.parametrize("order", ["timed", "ready", "sent"])
+def test_what_is_no_job_in_an_order_stops_nobody(store: RedisStore, redis_client: "redis.Redis", order: str) -> None:
+    key = store.key(order) if order == "timed" else store.key(order, "default", *(["job"] if order == "ready" else []))
+    redis_client.zadd(key, {"nobody": 0})
+    assert {hint.jobs for hint in store.reserve("default", 4, "n").hints} == {("a",), ("c",)}
+    assert redis_client.zscore(key, "nobody") is None
+
+
+def test_a_completed_job_in_an_order_is_not_run_again(store: RedisStore, redis_client: "redis.Redis") -> None:
+    hint = store.reserve("default", 1, "n").hints[0]
+    attempt = store.begin(hint, "nonce", "w", LEASE)[0]
+    name = attempt.definition.id
+    store.settle([Settlement(attempt.token, name, Outcome.PASSED, Place.COMPLETED)], hint, done=True)
+    redis_client.zadd(store.key("ready", "default", "job"), {name: 0})
+    assert name not in {job for hint in store.reserve("default", 4, "m").hints for job in hint.jobs}
+    assert store.job(name).place == Place.COMPLETED

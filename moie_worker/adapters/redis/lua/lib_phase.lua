@@ -56,9 +56,11 @@ local function advance_frontier()
   if loading then return end
   local first = redis.call('ZRANGE', p .. 'phases:open', 0, 0)[1]
   local new = first and tonumber(first) or LIMITS.SOVEREIGN
-  if new == front then return end
+  if new == front and new <= reached then return end
   redis.call('HSET', p .. 'plan', 'frontier', text(new))
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', p .. 'phases:order', '(' .. text(front), text(new))) do
+  -- A sovereign plan is past phases that it never had; those that are added then are reached all the same.
+  local from = '(' .. text(math.min(front, reached))
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', p .. 'phases:order', from, text(new))) do
     wake('phase:' .. id)
     if tonumber(id) > reached then
       reached = tonumber(id)
@@ -66,9 +68,9 @@ local function advance_frontier()
       journal('phase.reached', '', '', '', '{"phase":' .. id .. '}')
     end
   end
-  front = new
-  if not first then
+  if not first and front ~= new then
     redis.call('HSET', p .. 'plan', 'sovereign_at', text(now))
     journal('plan.sovereign', '', '', '', '{}')
   end
+  front = new
 end

@@ -2,7 +2,7 @@
 -- KEYS plan
 -- ARGV queue window name
 -- RETURNS {more 0|1, next due ms or '', {hint id, job id, …}, …}
--- USES time dead runs state phase move reserve
+-- USES time dead runs state phase move maintain offer
 local queue, window, name = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 if loading then return {0, ''} end
 local more = maintain(queue)

@@ -1,0 +1,36 @@
+-- Maintenance before an offer. What stands in an order without being there is taken out: one bad entry stops nobody.
+local function job_at(key, job, places)
+  local st = read_state(job)
+  if st and places[st.place] and definition_text(job, st.drev) then return st, definition(job, st) end
+  redis.call('ZREM', key, job)
+  journal('job.repaired', job, '', 'stood in an order and is not there', '{}')
+end
+
+local function each_due(key, place, limit, act)
+  local due = redis.call('ZRANGEBYSCORE', key, '-inf', limit, 'LIMIT', 0, LIMITS.BATCH + 1)
+  for i = 1, math.min(#due, LIMITS.BATCH) do
+    local st, def = job_at(key, due[i], {[place] = true})
+    if st then act(due[i], st, def) end
+  end
+  return #due > LIMITS.BATCH
+end
+
+local function drain()
+  for _ = 1, LIMITS.BATCH do
+    local number = redis.call('LINDEX', p .. 'wake', 0)
+    if not number then return false end
+    local job = redis.call('LPOP', p .. 'woken:' .. number)
+    if redis.call('EXISTS', p .. 'woken:' .. number) == 0 then redis.call('LPOP', p .. 'wake') end
+    local st = job and read_state(job)
+    if st and st.place == 'parked' then route(job, st, definition(job, st)) end
+  end
+  return redis.call('EXISTS', p .. 'wake') == 1
+end
+
+local function maintain(queue)
+  local late = '(' .. text(now)
+  local vain = each_due(p .. 'sent:' .. queue, 'sent', late, function(job, st, def) ready(job, st, def, now) end)
+  local woken = drain()
+  local come = each_due(p .. 'timed', 'timed', text(now), function(job, st, def) ready(job, st, def, st.score) end)
+  return vain or woken or come
+end
