@@ -284,6 +284,9 @@ class World:
                 parked.append(name)
         self._check_parked(parked)
         self._check_reached()
+        passed = max((phase for phase in twin.phases if phase <= twin.flags.frontier), default=-1)
+        if passed > twin.flags.reached and not twin.flags.loading:
+            raise ViolationError(f"phase {passed} is passed and was never reached")
 
     def _check_parked(self, parked: list[str]) -> None:
         """Whatever is parked waits for something that will wake it, or was woken already."""

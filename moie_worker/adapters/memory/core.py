@@ -136,15 +136,16 @@ class Core:
         if self.flags.loading:
             return
         old, new = self.flags.frontier, frontier(self.open_phases())
-        if new == old:
+        if new == old and new <= self.flags.reached:
             return
         self.set(frontier=new)
-        for phase in sorted(p for p in self.phases if old < p <= new):
+        # A sovereign plan is past phases that it never had; those that are added then are reached all the same.
+        for phase in sorted(p for p in self.phases if min(old, self.flags.reached) < p <= new):
             self.wake(f"phase:{phase}")
             if phase > self.flags.reached:
                 self.set(reached=phase)
                 self.log("phase.reached", phase=phase)
-        if new == SOVEREIGN:
+        if new == SOVEREIGN != old:
             self.set(sovereign_at=self.now)
             self.log("plan.sovereign")
 

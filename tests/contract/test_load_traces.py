@@ -1,0 +1,171 @@
+"""Short stories of loading: a plan over another one, in pieces, while work goes on."""
+
+import pytest
+
+from moie_worker.errors import NotFoundError, RefusedError
+from moie_worker.plan.flow import Answer
+from moie_worker.plan.limits import BATCH
+from moie_worker.plan.states import Place
+from tests.contract.model import LEASE, cyclic, job, plan
+from tests.contract.trace import WHO, Trace, ran
+
+MANY = [job(f"j{n:03}", 1) for n in range(600)]
+
+
+def test_a_plan_made_against_another_revision_is_refused(trace: Trace) -> None:
+    trace.load(job("a", 1))
+    with pytest.raises(RefusedError, match="by somebody else"):
+        trace.store.load(plan(job("b", 1)), 0, *WHO)
+    assert [view.definition.id for view in trace.store.all_jobs()] == ["a"]
+
+
+def test_nothing_is_loaded_over_a_load_that_goes_on(trace: Trace) -> None:
+    trace.store.load(plan(*MANY), 0, *WHO)
+    with pytest.raises(RefusedError, match="by somebody else"):
+        trace.store.load(plan(job("b", 1)), 1, *WHO)
+    while trace.store.apply():
+        pass
+
+
+def test_a_load_is_finished_by_whoever_comes(trace: Trace) -> None:
+    trace.store.load(plan(*MANY), 0, *WHO)
+    assert trace.store.apply() == len(MANY) - BATCH
+    assert trace.offer() == []
+    another = trace.another()
+    assert [another.apply(), another.apply(), another.apply()] == [len(MANY) - 2 * BATCH, 0, None]
+    assert trace.store.apply() is None
+    assert len(trace.offer()) == 4
+
+
+def test_while_a_plan_is_loaded_nothing_begins(trace: Trace) -> None:
+    trace.load(job("a", 1))
+    (hint,) = trace.offer()
+    trace.store.load(plan(job("a", 1), *MANY), 1, *WHO)
+    assert trace.begin(hint) == []
+    while trace.store.apply():
+        pass
+    assert "a" in trace.offered()
+
+
+def test_300_jobs_are_unloaded(trace: Trace) -> None:
+    trace.load(*MANY[:301])
+    trace.store.load(plan(MANY[0]), 1, *WHO)
+    assert [trace.store.apply(), trace.store.apply(), trace.store.apply()] == [301 - BATCH, 0, None]
+    assert [view.definition.id for view in trace.store.all_jobs()] == ["j000"]
+    assert trace.offered() == {"j000"}
+
+
+def test_what_is_the_same_keeps_its_state(trace: Trace) -> None:
+    trace.load(job("a", 1), job("b", 1), job("c", 1), cyclic("x", 1))
+    trace.do("a")
+    trace.do("b", Place.WAITING)
+    trace.do("c", Place.DEAD)
+    before = {name: (trace.place(name), trace.job(name).attempts) for name in "abc"}
+    trace.load(job("a", 1), job("b", 1), job("c", 1), cyclic("x", 1), job("new", 1))
+    assert {name: (trace.place(name), trace.job(name).attempts) for name in "abc"} == before
+    assert trace.store.overview().dead_letters == 1
+
+
+def test_another_command_is_verified_again_and_other_words_are_not(trace: Trace) -> None:
+    trace.load(job("a", 1), job("b", 1))
+    trace.do("a")
+    trace.do("b")
+    words = {"id": "a", "description": "other words"}
+    trace.load(job("a", 1, job=words, priority=7), job("b", 1, version=1))
+    assert (trace.place("a"), trace.job("a").definition.job) == (Place.COMPLETED, words)
+    assert trace.offered() == {"b"}
+
+
+def test_another_command_takes_the_dead_letter_back(trace: Trace) -> None:
+    trace.load(job("a", 1))
+    trace.do("a", Place.DEAD)
+    trace.load(job("a", 1, version=1))
+    assert trace.store.overview().dead_letters == 0
+    assert trace.offered() == {"a"}
+
+
+def test_what_runs_and_is_the_same_goes_on(trace: Trace) -> None:
+    trace.load(job("a", 1))
+    hint, attempt = trace.start("a")
+    trace.load(job("a", 1, priority=3), job("b", 1))
+    assert trace.store.renew([attempt.token], LEASE, hint) == ["ok"]
+    assert trace.finish(hint, attempt) is Answer.SETTLED
+
+
+def test_what_runs_and_is_another_is_stopped_and_runs_again(trace: Trace) -> None:
+    trace.load(job("a", 1), job("b", 2))
+    hint, attempt = trace.start("a")
+    trace.load(job("a", 1, version=1), job("b", 2))
+    assert trace.place("a") is Place.RUNNING
+    assert trace.store.renew([attempt.token], LEASE, hint) == ["superseded"]
+    assert trace.finish(hint, attempt) is Answer.SUPERSEDED
+    assert trace.offered() == {"a"}  # what the old command proved does not count
+    assert trace.job("a").attempts == 0
+
+
+def test_what_runs_and_is_removed_keeps_its_lease_until_it_ends(trace: Trace) -> None:
+    trace.load(job("a", 1), job("b", 2))
+    hint, attempt = trace.start("a")
+    trace.load(job("b", 2))
+    assert trace.place("a") is Place.RUNNING
+    assert trace.store.renew([attempt.token], LEASE, hint) == ["removed"]
+    assert trace.finish(hint, attempt) is Answer.REMOVED
+    with pytest.raises(NotFoundError):
+        trace.store.job("a")
+    assert trace.offered() == {"b"}
+
+
+def test_what_is_removed_and_loaded_again_while_it_runs_goes_on(trace: Trace) -> None:
+    trace.load(job("a", 1), job("b", 1))
+    hint, attempt = trace.start("a")
+    trace.load(job("b", 1))
+    trace.load(job("a", 1), job("b", 1))
+    assert trace.store.renew([attempt.token], LEASE, hint) == ["ok"]
+    assert trace.finish(hint, attempt) is Answer.SETTLED
+    assert trace.place("a") is Place.COMPLETED
+
+
+def test_a_job_that_is_imported_as_done_is_done(trace: Trace) -> None:
+    trace.load(job("a", 1, imported=True), job("b", 1, needs=("a",)), job("c", 2))
+    assert trace.offered() == {"b"}
+
+
+def test_a_job_that_moves_to_another_phase_is_verified_again(trace: Trace) -> None:
+    trace.load(job("a", 1), job("b", 1))
+    trace.do("a")
+    trace.load(job("a", 2), job("b", 1))
+    assert trace.place("a") is Place.PARKED
+
+
+def test_a_job_that_moves_to_another_queue_is_sent_there(trace: Trace) -> None:
+    trace.load(job("a", 1), job("b", 1))
+    (hint, *_) = trace.offer(1)
+    trace.load(job("a", 1, queue="scan"), job("b", 1))
+    assert trace.begin(hint) == []
+    assert trace.offered(queue="scan") == {"a"}
+
+
+def test_another_schedule_starts_at_once_and_the_same_one_waits_on(trace: Trace) -> None:
+    trace.load(cyclic("x", 1), cyclic("y", 1))
+    slot = trace.time.now + 10_000
+    for hint in trace.offer():
+        trace.store.settle([ran(attempt, slot) for attempt in trace.begin(hint)], hint, done=True)
+    trace.load(cyclic("x", 1, timing="other"), cyclic("y", 1, priority=1))
+    assert (trace.job("x").slot, trace.job("y").slot) == (0, slot)
+    assert trace.offered() == {"x"}
+
+
+def test_a_cancelled_plan_is_taken_up_again_by_loading_it(trace: Trace) -> None:
+    trace.load(job("a", 1))
+    trace.store.cancel_plan(*WHO)
+    assert trace.offered() == set()
+    trace.load(job("a", 1))
+    assert trace.offered() == {"a"}
+
+
+def test_a_paused_plan_stays_paused(trace: Trace) -> None:
+    trace.load(job("a", 1))
+    trace.store.pause(*WHO)
+    trace.load(job("a", 1), job("b", 1))
+    assert trace.store.overview().flags.paused
+    assert trace.offered() == set()
