@@ -1,9 +1,11 @@
 """What `moie up` starts: a worker, a beat and Flower, on the embedded Redis or the one that the settings name."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from moie_worker import settings
@@ -53,13 +55,16 @@ def assemble(told: Settings, home: Home, queues: Iterable[str], *, flower: bool)
         known |= loaded_queues(told)
     needs = [part.name for part in parts]
     environment = child_environment(told)
+    url, secrets = "", list[str]()
+    if flower:
+        port = free_port(told.flower_port, told.flower_host)
+        url = f"http://{told.flower_host}:{port}"
+        secrets.append(told.flower_password.get_secret_value() if told.flower_password else home.secret(FLOWER))
+        login = {"FLOWER_BASIC_AUTH": f"{told.flower_user}:{secrets[0]}"}
+        parts.append(_flower(environment | login, needs, told, port))
+        environment["FLOWER_URL"] = url  # for checks that ask whether Flower is well
     parts += [_worker(environment, needs, sorted(known)), _beat(environment, needs)]
-    if not flower:
-        return _fleet(told, home, parts, "", ())
-    port = free_port(told.flower_port, told.flower_host)
-    password = told.flower_password.get_secret_value() if told.flower_password else home.secret(FLOWER)
-    parts.append(_flower(environment | {"FLOWER_BASIC_AUTH": f"{told.flower_user}:{password}"}, needs, told, port))
-    return _fleet(told, home, parts, f"http://{told.flower_host}:{port}", (password,))
+    return _fleet(told, home, parts, url, secrets)
 
 
 def loaded_queues(told: Settings) -> set[str]:
@@ -70,8 +75,12 @@ def loaded_queues(told: Settings) -> set[str]:
 
 def child_environment(told: Settings) -> dict[str, str]:
     """What the parts are told besides this process's environment."""
-    return settings.base_environment() | {
+    environment = settings.base_environment()
+    programs = Path(sys.executable).parent  # checks may call `moie`, `celery` and `python` of this installation
+    return environment | {
+        "PATH": f"{programs}{os.pathsep}{environment.get('PATH', os.defpath)}",
         "MOIE_HOME": str(told.home),
+        "MOIE_PLAN": told.plan,
         "MOIE_HEARTBEAT": format_duration(told.heartbeat),
         "PYTHONUNBUFFERED": "1",
     }

@@ -19,7 +19,7 @@ PHASE_STYLES = {
 }
 MARKS = {Health.HEALTHY: "●", Health.STALE: "◐", Health.UNHEALTHY: "✗", Health.UNKNOWN: "○"}
 PHASES_SHOWN = 30
-TASK_WIDTH = 24
+TASK_WIDTH = 22
 
 
 def status_screen(status: Status) -> list[Line]:
@@ -147,7 +147,7 @@ def _cyclic(status: Status) -> Iterator[Line]:
         return
     ids = max(len(standing.view.definition.id) for standing in status.cyclic)
     tasks = min(max(len(str(standing.view.definition.job["task"])) for standing in status.cyclic), TASK_WIDTH)
-    head = f"{'cyclic jobs':<{ids + tasks + 6}}health       last   runs  success    mean  next"
+    head = f"{'cyclic jobs':<{ids + tasks + 6}}health         last  runs  success    mean    next"
     yield (Styled(head, "dim"),)
     for standing in status.cyclic:
         yield _cyclic_line(standing, status.overview.now, ids, tasks)
@@ -167,11 +167,11 @@ def _cyclic_line(standing: CyclicStanding, now: Ms, ids: int, tasks: int) -> Lin
 def _run_figures(standing: CyclicStanding, now: Ms) -> str:
     known = figures(history_of(standing.runs), now)
     waits = standing.view.place is Place.TIMED and standing.view.due > now
-    coming = f"in {span((standing.view.due - now) / 1000)}" if waits else ""
+    coming = span((standing.view.due - now) / 1000) if waits else ""
     if known.minutes_since is None or known.success_percent is None or known.mean_duration_s is None:
-        return f"  {standing.message}" + (f", next {coming}" if coming else "")
+        return f"  {standing.message}" + (f", next in {coming}" if coming else "")
     mean = took(known.mean_duration_s)
-    return f"  {known.minutes_since:>4} min  {known.runs:>5}  {known.success_percent:>5.1f} %  {mean:>6}  {coming}"
+    return f"  {known.minutes_since:>4} min  {known.runs:>4}  {known.success_percent:>5.1f} %  {mean:>6}  {coming:>6}"
 
 
 def _action_required(status: Status) -> Iterator[Line]:
