@@ -144,9 +144,9 @@ class Steps(Core):
         return Answer.SETTLED
 
     def _learn(self, state: JobState, duration_ms: int) -> None:
-        """What a job took tells what it, and others of its queue, will take."""
+        """What a job took tells what it, and others of its queue, will take. Nothing is known before the first."""
         state.duration_ms, queue = duration_ms, state.definition.queue
-        self.estimates[queue] = 0.8 * self.expected_ms(queue) + 0.2 * duration_ms
+        self.estimates[queue] = 0.8 * self.estimates.get(queue, duration_ms) + 0.2 * duration_ms
 
     def _place(self, job: str, state: JobState, this: Settlement) -> None:
         if this.fresh:

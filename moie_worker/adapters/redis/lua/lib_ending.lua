@@ -1,8 +1,5 @@
 -- How an attempt ends when its own word does not count, and what a loss costs.
-local function ended_otherwise(record)
-  local job = record.job
-  local st = read_state(job)
-  local def = definition(job, st)
+local function ended_otherwise(record, job, st, def)
   if record.stopped == 'removed' then
     journal('job.removed', job, '', '', '{}')
     if #tokens_of(job, st, def) == 0 or (not def.cyclic and not record.armed) then forget(job, st, def) end
@@ -34,10 +31,10 @@ local function bury(job, st, reason)
 end
 
 local function lose(record)
-  if ended_otherwise(record) then return end
   local job = record.job
   local st = read_state(job)
   local def = definition(job, st)
+  if ended_otherwise(record, job, st, def) then return end
   journal('job.lost', job, '', '', '{}')
   if record.armed then
     log_run(job, false, LOST)

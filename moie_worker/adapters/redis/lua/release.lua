@@ -6,11 +6,13 @@
 for i = 4, #ARGV do
   local record = read_attempt(ARGV[i])
   if record then
+    local job = record.job
+    local st = read_state(job)
+    local def = definition(job, st)
     drop_attempt(ARGV[i])
-    if not ended_otherwise(record) and not record.armed then
-      local st = read_state(record.job)
+    if not ended_otherwise(record, job, st, def) and not record.armed then
       st.attempts = st.attempts - 1
-      route(record.job, st, definition(record.job, st))
+      route(job, st, def)
     end
   end
 end

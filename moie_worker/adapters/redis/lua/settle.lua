@@ -3,7 +3,7 @@
 -- ARGV queue hint done (settlement JSON…)
 -- RETURNS for each settlement: settled, again, cancelled, superseded, removed or stale
 -- USES time dead runs state phase move attempt ending
-local queue, answers = ARGV[1], {}
+local queue, answers, estimates = ARGV[1], {}, {}
 
 local function place(job, st, def, this)
   if this.fresh then st.attempts, st.losses = 0, 0 end
@@ -13,18 +13,14 @@ local function place(job, st, def, this)
   move(job, st, def, this.place, score)
 end
 
--- What a job took tells what it, and others of its queue, will take.
+-- What a job took tells what it, and others of its queue, will take. Nothing is known before the first of them.
 local function learn(st, def, ms)
   st.ms = ms
-  local key = 'estimate:' .. def.queue
-  local estimate = tonumber(redis.call('HGET', p .. 'plan', key) or LIMITS.FIRST_ESTIMATE_MS)
-  redis.call('HSET', p .. 'plan', key, string.format('%.17g', 0.8 * estimate + 0.2 * ms))
+  local known = tonumber(estimates[def.queue] or redis.call('HGET', p .. 'plan', 'estimate:' .. def.queue) or ms)
+  estimates[def.queue] = 0.8 * known + 0.2 * ms
 end
 
-local function settle(this, record)
-  local job = record.job
-  local st = read_state(job)
-  local def = definition(job, st)
+local function settle(this, record, job, st, def)
   st.solo = 0
   local stamp = '{"token":"' .. this.token .. '","at":' .. text(now)
   redis.call('HSET', p .. 'evidence', job,
@@ -42,13 +38,19 @@ for i = 4, #ARGV do
   local record = read_attempt(this.token)
   local answer
   if record then
+    local job = record.job
+    local st = read_state(job)
+    local def = definition(job, st)
     drop_attempt(this.token)
-    answer = ended_otherwise(record) or settle(this, record)
+    answer = ended_otherwise(record, job, st, def) or settle(this, record, job, st, def)
   else
     local last = redis.call('HGET', p .. 'evidence', this.job)
     answer = last and cjson.decode(last).token == this.token and 'again' or 'stale'
   end
   answers[#answers + 1] = answer
+end
+for name, estimate in pairs(estimates) do
+  redis.call('HSET', p .. 'plan', 'estimate:' .. name, string.format('%.17g', estimate))
 end
 if ARGV[3] == '1' then redis.call('ZREM', p .. 'hints:' .. queue, ARGV[2]) end
 advance_frontier()
