@@ -9,8 +9,9 @@ local may = not loading and held[1] ~= '1' and held[2] ~= '1'
 local begun = {}
 
 local function answer(job, st, record)
+  local free = definition(job, st).cyclic and redis.call('HGET', p .. 'cyc:' .. job, 'last_at') or '0'
   begun[#begun + 1] = {st.token, definition_text(job, st.drev), st.attempts, st.losses, text(st.first),
-    text(record.slot), text(record.begun), redis.call('HGET', p .. 'cyc:' .. job, 'last_at') or '0'}
+    text(record.slot), text(record.begun), free}
 end
 
 local function take(job, st, def, number)

@@ -1,32 +1,31 @@
 -- What changes of a job, packed in one text of the hash `state`; its definition, JSON in the hash of its revision.
 local p = string.sub(KEYS[1], 1, -5)
 local now = now_ms()
-local FIELDS = {'place', 'drev', 'rev', 'attempts', 'losses', 'solo', 'offers', 'ms', 'first', 'score', 'slot', 'token'}
+-- place, drev, rev, attempts, losses, solo, offers, ms, first, score, slot, token: one match and one format are
+-- several times faster than a loop over names, and every step of every job comes through here.
+local UNPACKED = '^' .. string.rep('([^|]*)|', 12) .. '$'
+local PACKED = '%s|' .. string.rep('%.0f|', 10) .. '%s|'
 local counted = {}
-local decoded = {}
+local texts, decoded = {}, {}
 
 local function read_state(job)
   local packed = redis.call('HGET', p .. 'state', job)
   if not packed then return nil end
-  local st, i = {}, 0
-  for part in string.gmatch(packed, '([^|]*)|') do
-    i = i + 1
-    st[FIELDS[i]] = (i == 1 or i == 12) and part or tonumber(part)
-  end
-  return st
+  local place, drev, rev, attempts, losses, solo, offers, ms, first, score, slot, token = string.match(packed, UNPACKED)
+  return {place = place, drev = tonumber(drev), rev = tonumber(rev), attempts = tonumber(attempts),
+    losses = tonumber(losses), solo = tonumber(solo), offers = tonumber(offers), ms = tonumber(ms),
+    first = tonumber(first), score = tonumber(score), slot = tonumber(slot), token = token}
 end
 
 local function write_state(job, st)
-  local parts = {}
-  for i, name in ipairs(FIELDS) do
-    local value = st[name]
-    parts[i] = type(value) == 'number' and text(value) or value
-  end
-  redis.call('HSET', p .. 'state', job, table.concat(parts, '|') .. '|')
+  redis.call('HSET', p .. 'state', job, string.format(PACKED, st.place, st.drev, st.rev, st.attempts, st.losses,
+    st.solo, st.offers, st.ms, st.first, st.score, st.slot, st.token))
 end
 
 local function definition_text(job, drev)
-  return redis.call('HGET', p .. 'defs:' .. text(drev), job)
+  local key = text(drev) .. ':' .. job
+  if not texts[key] then texts[key] = redis.call('HGET', p .. 'defs:' .. text(drev), job) end
+  return texts[key]
 end
 
 local function definition(job, st)
