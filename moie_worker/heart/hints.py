@@ -231,8 +231,9 @@ def _settle(batch: Batch, desk: Desk, *, done: bool) -> bool:
     """Settle what ended; False when Redis did not answer, then it is tried again."""
     if not batch.unsettled and not done:
         return True
-    given_back = [s.token for s in batch.unsettled if _stopped_for(batch, s) == LEAVING]
-    settling = [s for s in batch.unsettled if _stopped_for(batch, s) not in (LEAVING, LOST)]
+    reasons = [(settlement, _stopped_for(batch, settlement)) for settlement in batch.unsettled]
+    given_back = [settlement.token for settlement, why in reasons if why not in (None, LOST)]  # the store knows why
+    settling = [settlement for settlement, why in reasons if why is None]
     try:
         if given_back:
             desk.store.release(given_back, batch.hint, False)

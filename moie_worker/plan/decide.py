@@ -22,11 +22,14 @@ from typing import Any
 
 from moie_worker.plan.backoff import delay
 from moie_worker.plan.compile import timetable
+from moie_worker.plan.duration import NO_TIME
 from moie_worker.plan.flow import Attempt, Settlement
 from moie_worker.plan.model import Job
 from moie_worker.plan.schedule import Fire, Skip, after_run, due_at, next_slot, resolve
 from moie_worker.plan.states import Outcome, Overlap, Place
 from moie_worker.plan.times import Ms, to_ms
+
+ERROR_KEPT = 500  # characters of the message of a failed run
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +47,18 @@ class Ended:
 def slot_of(job: Job, attempt: Attempt, now: Ms) -> Fire | Skip:
     """Which slot an attempt at a cyclic job runs for, or that it runs for none.
 
-    A retry goes on with its slot. A run before the slot is an extra one, asked for by somebody: the slot stays. A job
-    that never ran starts at once when it runs `every` some time, and at its next slot when it follows a calendar.
+    A run before the slot is an extra one, asked for by somebody, and so is its retry: the slot stays. Any other retry
+    goes on with its slot. A job that never ran starts at once when it runs `every` some time, and at its next slot
+    when it follows a calendar.
     """
     times = timetable(job, attempt.slot or now)
     if attempt.slot == 0:
         following = next_slot(times, now)
         return Fire(now, following) if times.every is not None else Skip(following)
-    if attempt.attempts > 1:
-        return Fire(attempt.slot, next_slot(times, attempt.slot))
     if attempt.slot > now:
         return Fire(now, attempt.slot)
+    if attempt.attempts > 1:
+        return Fire(attempt.slot, next_slot(times, attempt.slot))
     return resolve(
         times,
         attempt.slot,
@@ -93,13 +97,13 @@ def settlement(job: Job, attempt: Attempt, ended: Ended, now: Ms, dice: float, f
         evidence=json.dumps(dict(ended.evidence)),
         duration_ms=max(1, to_ms(ended.duration)),
     )
+    if ended.outcome is Outcome.CANCELLED:
+        return _with(plain, place=Place.READY)
     if fire is not None:
         return _after_run(job, attempt, ended, plain, now, dice, fire)
     match ended.outcome:
         case Outcome.PASSED:
             return plain
-        case Outcome.CANCELLED:
-            return _with(plain, place=Place.READY)
         case Outcome.FAILED if job.action is None:
             return _wait(job, attempt, plain, now)
         case _:
@@ -117,10 +121,12 @@ def crashed(attempt: Attempt, why: str) -> Settlement:
         outcome=Outcome.BROKEN,
         place=Place.TIMED if definition.cyclic else Place.DEAD,
         due=attempt.started_at + definition.period_ms,
+        run=False if definition.cyclic else None,
         fresh=definition.cyclic,
         message=why,
         reason=why,
         evidence=json.dumps({"outcome": Outcome.BROKEN, "message": why}),
+        measured=_measured(NO_TIME, error=why),
     )
 
 
@@ -144,7 +150,7 @@ def _after_run(
     """A run of a cyclic job never completes the job: it is retried, or the next slot is armed."""
     passed = ended.outcome is Outcome.PASSED
     if not passed and job.overlap is not Overlap.ALLOW and (again := _retry(job, attempt, plain, now, dice)):
-        return again
+        return again if _is_extra(attempt, fire) else _with(again, slot=fire.slot)
     slot = _slot_after(job, attempt, now, fire)
     return _with(
         plain,
@@ -154,22 +160,32 @@ def _after_run(
         fresh=True,
         run=passed,
         reason="" if passed else _exhausted(attempt, ended),
-        measured=json.dumps(
-            {
-                "duration_s": round(ended.duration.total_seconds(), 6),
-                "cpu_s": round(ended.cpu_s, 6),
-                "max_rss_bytes": ended.max_rss_bytes,
-                "error": "" if passed else ended.message[:500],
-            }
-        ),
+        measured=_measured(ended.duration, ended.cpu_s, ended.max_rss_bytes, "" if passed else ended.message),
     )
 
 
 def _slot_after(job: Job, attempt: Attempt, now: Ms, fire: Fire) -> Ms:
-    if fire.slot < attempt.slot:
-        return attempt.slot  # an extra run leaves the slots alone
+    if _is_extra(attempt, fire):
+        return attempt.slot
     return after_run(
         timetable(job, fire.slot), fire.slot, now, job.overlap, job.catch_up.policy, began=attempt.started_at
+    )
+
+
+def _is_extra(attempt: Attempt, fire: Fire) -> bool:
+    """Whether a run came before its job's slot; such a run leaves the slots alone."""
+    return fire.slot < attempt.slot
+
+
+def _measured(duration: timedelta, cpu_s: float = 0.0, max_rss_bytes: int = 0, error: str = "") -> str:
+    """What the run log keeps, as JSON."""
+    return json.dumps(
+        {
+            "duration_s": round(duration.total_seconds(), 6),
+            "cpu_s": round(cpu_s, 6),
+            "max_rss_bytes": max_rss_bytes,
+            "error": error[:ERROR_KEPT],
+        }
     )
 
 
