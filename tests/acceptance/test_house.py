@@ -27,6 +27,7 @@ HOMES = {
         "moie_worker/adapters/processes",
         "moie_worker/adapters/launcher",
         "moie_worker/adapters/parts",
+        "moie_worker/adapters/control",  # `moie up --detach`
     ),
 }
 SPAWNERS = re.compile(r"os\.(posix_spawnp?|fork|forkpty|popen|system|exec[lv]p?e?|spawn[lv]p?e?)")
