@@ -123,7 +123,7 @@ def _drive(batch: Batch, desk: Desk) -> None:
     ]
     for thread in threads:
         thread.start()
-    flushed = renewed = clock.monotonic()
+    flushed = renewed = batch.begun_at
     live = len(threads)
     while live:
         live -= _collect(batch)

@@ -1,0 +1,202 @@
+"""One attempt: what is run in which order, what it proves, and what is kept of it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from moie_worker.heart.attempt import Run, now_of, perform
+from moie_worker.plan.flow import Attempt, Settlement
+from moie_worker.plan.model import Job
+from moie_worker.plan.states import Outcome, Place
+from moie_worker.plan.times import Ms, moment
+from moie_worker.ports import ActionContext, Command, Evidence
+from tests.unit.heart_kit import ACTION, CYCLIC, FAILED, PASSED, Flag, Heart
+
+
+class Armed:
+    """Remembers what was armed."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Ms, Ms]] = []
+
+    def __call__(self, token: str, slot: Ms, due: Ms) -> bool:
+        self.calls.append((token, slot, due))
+        return True
+
+
+def begun(heart: Heart, **job: Any) -> Attempt:
+    heart.load({"id": "a"} | job)
+    (attempt,) = heart.desk().store.begin(heart.hint("a"), "n", "w", heart.desk().lease)
+    heart.runner.renewed([attempt.token], heart.desk().lease, 0)
+    return attempt
+
+
+def run(heart: Heart, arm: Armed | None = None, **job: Any) -> Settlement:
+    attempt = begun(heart, **job)
+    made = Run(attempt, Job.model_validate(attempt.definition.job), Flag(), heart.clock.monotonic())
+    return perform(made, heart.tools, arm or Armed())
+
+
+def answers(heart: Heart, *evidence: Evidence) -> None:
+    """The checks say these, one after the other."""
+    queue = list(evidence)
+    heart.runner.does = lambda command, stop: queue.pop(0)
+
+
+def test_a_check_that_passes_is_all() -> None:
+    heart = Heart()
+    found = run(heart, **ACTION)
+    assert (found.place, found.outcome) == (Place.COMPLETED, Outcome.PASSED)
+    assert (len(heart.runner.commands), len(heart.actions.contexts)) == (1, 0)
+
+
+def test_where_the_check_says_no_the_action_is_done_and_checked() -> None:
+    heart = Heart()
+    answers(heart, FAILED, PASSED)
+    heart.actions.does = lambda context: Evidence(Outcome.PASSED, "did it", detail={"made": 3})
+    found = run(heart, **ACTION)
+    assert found.place is Place.COMPLETED
+    assert json.loads(found.evidence)["detail"]["action"]["detail"] == {"made": 3}
+
+
+def test_an_action_that_changed_nothing_is_not_believed() -> None:
+    heart = Heart()
+    answers(heart, FAILED, FAILED)
+    found = run(heart, **ACTION)
+    assert (found.place, found.outcome) == (Place.TIMED, Outcome.FAILED)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.BROKEN, Outcome.TIMED_OUT])
+def test_an_action_that_does_not_work_ends_the_attempt(outcome: Outcome) -> None:
+    heart = Heart()
+    answers(heart, FAILED)
+    heart.actions.does = lambda context: Evidence(outcome, "no")
+    found = run(heart, **ACTION)
+    assert (found.outcome, found.message, found.place) == (outcome, "action fake: no", Place.TIMED)
+    assert len(heart.runner.commands) == 1
+
+
+@pytest.mark.parametrize("outcome", [Outcome.BROKEN, Outcome.TIMED_OUT, Outcome.CANCELLED])
+def test_a_check_that_could_not_say_no_starts_no_action(outcome: Outcome) -> None:
+    heart = Heart()
+    answers(heart, Evidence(outcome, "?"))
+    assert run(heart, **ACTION).outcome is outcome
+    assert heart.actions.contexts == []
+
+
+def test_without_an_action_the_job_waits() -> None:
+    heart = Heart()
+    answers(heart, FAILED)
+    assert run(heart).place is Place.WAITING
+
+
+def test_a_cyclic_job_acts_first_and_then_checks() -> None:
+    heart = Heart()
+    seen: list[str] = []
+
+    def check(command: Command, stop: Flag) -> Evidence:
+        seen.append("check")
+        return PASSED
+
+    def act(context: ActionContext) -> Evidence:
+        seen.append("act")
+        return PASSED
+
+    heart.runner.does, heart.actions.does = check, act
+    found = run(heart, **CYCLIC, **ACTION)
+    assert seen == ["act", "check"]
+    assert (found.place, found.run) == (Place.TIMED, True)
+
+
+def test_a_cyclic_action_that_failed_is_not_checked() -> None:
+    heart = Heart()
+    heart.actions.does = lambda context: FAILED
+    assert run(heart, **CYCLIC, **ACTION, retry={"max": 0}).run is False
+    assert heart.runner.commands == []
+
+
+def test_a_cyclic_job_may_be_an_action_alone() -> None:
+    heart = Heart()
+    found = run(heart, **CYCLIC, **ACTION, verification_cmd=None)
+    assert (found.run, heart.runner.commands) == (True, [])
+
+
+def test_commands_are_told_their_token_their_slot_and_their_limits() -> None:
+    heart = Heart()
+    started = heart.store.now
+    run(heart, **CYCLIC, **ACTION, timeout="5s", env={"A": "b"}, pass_env=["HOME"], cwd="/")
+    (command,), (context,) = heart.runner.commands, heart.actions.contexts
+    assert (command.slot, command.cmd) == (moment(started).isoformat(timespec="milliseconds"), "true")
+    assert (command.timeout.total_seconds(), dict(command.env), command.cwd) == (5, {"A": "b"}, "/")
+    assert (context.command.token, context.command.slot, context.command.cmd) == (command.token, command.slot, "")
+    assert (context.plan, context.job, dict(context.params)) == ("default", "a", {"a": 1})
+
+
+def test_an_action_waits_no_longer_than_its_stop() -> None:
+    heart = Heart()
+    answers(heart, FAILED, PASSED)
+    waits: list[bool] = []
+
+    def act(context: ActionContext) -> Evidence:
+        waits.append(context.pause(3))
+        context.stop.set("enough")
+        waits.append(context.pause(3))
+        return PASSED
+
+    heart.actions.does = act
+    run(heart, **ACTION)
+    assert waits == [True, False]
+
+
+def test_a_job_that_overlaps_arms_its_next_slot_before_it_runs() -> None:
+    heart, arm = Heart(), Armed()
+
+    def check(command: Command, stop: Flag) -> Evidence:
+        assert len(arm.calls) == 1
+        return PASSED
+
+    heart.runner.does = check
+    run(heart, arm, **CYCLIC, overlap="allow")
+    assert arm.calls == [(heart.runner.commands[0].token, heart.store.now + 600_000, heart.store.now + 600_000)]
+
+
+def test_a_slot_that_has_not_come_runs_nothing() -> None:
+    heart = Heart()
+    found = run(heart, status="cyclic", schedule={"cron": "0 6 * * *"})
+    assert (heart.runner.commands, found.outcome, found.run) == ([], Outcome.CANCELLED, None)
+    assert found.slot > heart.store.now
+
+
+def test_time_is_redis_carried_on_by_the_monotonic_clock() -> None:
+    heart = Heart()
+    attempt = begun(heart)
+    made = Run(attempt, Job.model_validate(attempt.definition.job), Flag(), heart.clock.monotonic())
+    heart.clock.advance(1234)
+    assert now_of(made, heart.clock) == attempt.started_at + 1234
+
+
+def test_a_run_lasts_from_its_beginning_to_its_end_and_a_check_as_long_as_its_command() -> None:
+    def takes_3_s(command: Command, stop: Flag) -> Evidence:
+        heart.clock.advance(3000)
+        return PASSED
+
+    heart = Heart()
+    heart.runner.does = takes_3_s
+    assert run(heart, **CYCLIC).duration_ms == 3000
+    heart = Heart()
+    heart.runner.does = takes_3_s
+    assert run(heart).duration_ms == 100
+
+
+def test_what_is_kept_names_who_when_and_what() -> None:
+    heart = Heart()
+    answers(heart, Evidence(Outcome.FAILED, "exit code 3", exit_code=3, head="no", output_bytes=2, sha256="ab",
+                            duration_s=0.25, cpu_s=0.1, max_rss_bytes=7))  # fmt: skip
+    kept = json.loads(run(heart).evidence)
+    started = moment(heart.store.now).isoformat(timespec="milliseconds")
+    assert kept == {
+        "outcome": "failed", "message": "exit code 3", "exit_code": 3, "head": "no", "output_bytes": 2, "sha256": "ab",
+        "duration_s": 0.25, "cpu_s": 0.1, "max_rss_bytes": 7,
+        "attempt": 1, "host": "here", "worker": "w@here", "started_at": started, "ended_at": started,
+    }  # fmt: skip

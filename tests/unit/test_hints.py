@@ -1,0 +1,333 @@
+"""Work on a hint: several attempts on a few threads, with everything that may come between."""
+
+import logging
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from moie_worker.errors import UnreachableError
+from moie_worker.heart import hints
+from moie_worker.heart.hints import work
+from moie_worker.plan.limits import HINT_MS, OVERTIME_MS
+from moie_worker.plan.states import Outcome, Place
+from moie_worker.ports import Command, Evidence
+from tests.unit.heart_kit import ACTION, CANCELLED, CYCLIC, FAILED, PASSED, Flag, Heart, jobs, waited
+
+TEN = [f"j{n}" for n in range(10)]
+
+
+@pytest.fixture
+def heart(monkeypatch: pytest.MonkeyPatch) -> Heart:
+    monkeypatch.setattr(hints, "FLUSH_MS", 1)  # the thread that waits looks often; time itself moves by hand only
+    return Heart()
+
+
+def until_stopped(heart: Heart, ms: int) -> None:
+    """Every command lasts until it is stopped; meanwhile time passes."""
+
+    def does(command: Command, stop: Flag) -> Evidence:
+        heart.clock.advance(ms)
+        waited(stop.asked)
+        return CANCELLED
+
+    heart.runner.does = does
+
+
+# -- in the ordinary case -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_ten_short_jobs_are_settled_in_one_step(heart: Heart, threads: int) -> None:
+    heart.threads = threads
+    heart.load(*jobs(TEN))
+    assert work(heart.hint(*TEN), heart.desk()) == {"passed": 10}
+    assert {heart.store.job(name).place for name in TEN} == {Place.COMPLETED}
+    assert heart.store.settled == [10]
+
+
+def test_the_slot_of_a_hint_is_free_in_the_end_and_the_beat_is_woken(heart: Heart) -> None:
+    heart.load({"id": "a"})
+    work(heart.hint("a"), heart.desk())
+    assert heart.store.hints == {"default": {}}
+    assert heart.fleet.rings == 1
+
+
+def test_everything_that_was_begun_is_forgotten_and_closed(heart: Heart) -> None:
+    heart.load(*jobs(TEN))
+    work(heart.hint(*TEN), heart.desk())
+    assert len(heart.runner.forgotten) == len(set(heart.runner.forgotten)) == 10
+    assert len(heart.stops) == 10
+    assert all(stop.closed for stop in heart.stops)
+
+
+def test_each_ending_is_counted(heart: Heart) -> None:
+    heart.load({"id": "good"}, {"id": "bad"})
+    heart.runner.does = lambda command, stop: FAILED if "bad" in current(heart, command) else PASSED
+    assert work(heart.hint("good", "bad"), heart.desk()) == {"passed": 1, "failed": 1}
+
+
+def current(heart: Heart, command: Command) -> str:
+    """The job that a command is of."""
+    return heart.store.leases[command.token].job
+
+
+def test_what_ends_early_is_settled_while_others_go_on(heart: Heart) -> None:
+    heart.threads = 2
+    heart.load({"id": "quick"}, {"id": "slow"})
+
+    def does(command: Command, stop: Flag) -> Evidence:
+        if current(heart, command) == "slow":
+            heart.clock.advance(300)
+            while heart.store.jobs["quick"].place is not Place.COMPLETED:
+                assert not stop.asked.wait(0.001)
+        return PASSED
+
+    heart.runner.does = does
+    work(heart.hint("quick", "slow"), heart.desk())
+    assert heart.store.settled == [1, 1]
+
+
+def test_a_hint_of_which_nothing_is_due_says_so_to_the_beat(heart: Heart) -> None:
+    heart.load({"id": "a"})
+    assert work(heart.hint("nobody"), heart.desk()) == {}
+    assert heart.fleet.rings == 1
+
+
+def test_the_guard_hears_of_each_lease_before_its_command(heart: Heart) -> None:
+    heart.load({"id": "a"}, {"id": "b", "on_lease_lost": "continue"})
+    work(heart.hint("a", "b"), heart.desk())
+    (guarded, lease), (others, unlimited) = heart.runner.leases
+    assert (len(guarded), lease, len(others), unlimited) == (1, timedelta(seconds=30), 1, timedelta.max)
+
+
+def test_a_lease_is_renewed_while_its_command_runs(heart: Heart) -> None:
+    heart.load({"id": "a"})
+
+    def does(command: Command, stop: Flag) -> Evidence:
+        heart.clock.advance(10_000)
+        waited(heart.store.renewed)
+        heart.clock.advance(25_000)  # past the first lease
+        assert heart.store.rescue() == 0
+        return PASSED
+
+    heart.runner.does = does
+    assert work(heart.hint("a"), heart.desk()) == {"passed": 1}
+    assert heart.store.job("a").place is Place.COMPLETED
+    assert len(heart.runner.leases) >= 2
+
+
+# -- given back ---------------------------------------------------------------------------------------
+
+
+def test_what_has_not_started_in_time_is_given_back(heart: Heart) -> None:
+    heart.load(*jobs(TEN))
+
+    def does(command: Command, stop: Flag) -> Evidence:
+        heart.clock.advance(HINT_MS + OVERTIME_MS + 1)
+        waited(heart.store.released)
+        return PASSED
+
+    heart.runner.does = does
+    assert work(heart.hint(*TEN), heart.desk()) == {"given back": 9, "passed": 1}
+    views = [heart.store.job(name) for name in TEN]
+    assert [(view.place, view.attempts) for view in views[1:]] == [(Place.READY, 0)] * 9
+
+
+def test_a_worker_that_is_leaving_begins_nothing(heart: Heart) -> None:
+    heart.load({"id": "a"})
+    heart.asked_to_leave = True
+    assert work(heart.hint("a"), heart.desk()) == {}
+    assert heart.store.job("a").attempts == 0
+
+
+def test_a_worker_that_is_leaving_gives_back_what_it_cannot_finish(heart: Heart) -> None:
+    heart.load({"id": "a"}, {"id": "b"})
+
+    def does(command: Command, stop: Flag) -> Evidence:
+        heart.asked_to_leave = True
+        waited(heart.store.released)  # b did not start
+        heart.clock.advance(20_001)  # and its patience ends
+        waited(stop.asked)
+        return CANCELLED
+
+    heart.runner.does = does
+    assert work(heart.hint("a", "b"), heart.desk()) == {"given back": 1, "cancelled": 1}
+    assert [(heart.store.job(n).place, heart.store.job(n).attempts) for n in "ab"] == [(Place.READY, 0)] * 2
+    assert heart.store.letters == {}
+
+
+def test_a_worker_that_is_leaving_lets_finish_what_is_nearly_done(heart: Heart) -> None:
+    heart.load({"id": "a"})
+
+    def does(command: Command, stop: Flag) -> Evidence:
+        heart.asked_to_leave = True
+        heart.clock.advance(19_000)
+        return PASSED
+
+    heart.runner.does = does
+    assert work(heart.hint("a"), heart.desk()) == {"passed": 1}
+
+
+# -- stopped ------------------------------------------------------------------------------------------
+
+
+def test_a_cancelled_job_is_stopped_by_the_next_renewal(heart: Heart) -> None:
+    heart.load({"id": "a"})
+
+    def does(command: Command, stop: Flag) -> Evidence:
+        heart.store.cancel("a", "ops", "")
+        heart.clock.advance(10_000)
+        waited(stop.asked)
+        assert stop.reason == "cancelled"
+        return CANCELLED
+
+    heart.runner.does = does
+    assert work(heart.hint("a"), heart.desk()) == {"cancelled": 1}
+    assert heart.store.job("a").place is Place.CANCELLED
+
+
+def test_what_was_wanted_gone_and_is_wanted_again_uses_up_no_retry(heart: Heart) -> None:
+    heart.load({"id": "a"} | CYCLIC, {"id": "b"})
+
+    def does(command: Command, stop: Flag) -> Evidence:
+        heart.load({"id": "b"})
+        heart.clock.advance(10_000)
+        waited(stop.asked)
+        heart.load({"id": "a"} | CYCLIC, {"id": "b"})
+        return CANCELLED
+
+    heart.runner.does = does
+    work(heart.hint("a"), heart.desk())
+    view = heart.store.job("a")
+    assert (view.place, view.attempts) == (Place.READY, 0)
+    assert heart.store.overview().dead_letters == 0
+
+
+def test_a_lease_that_somebody_else_has_taken_stops_the_command_and_settles_nothing(heart: Heart) -> None:
+    heart.load({"id": "a"})
+
+    def does(command: Command, stop: Flag) -> Evidence:
+        heart.clock.redis.advance(33_000)  # this machine stood still meanwhile
+        assert heart.store.rescue() == 1
+        heart.clock.advance(10_000)
+        waited(stop.asked)
+        return CANCELLED
+
+    heart.runner.does = does
+    work(heart.hint("a"), heart.desk())
+    assert heart.store.settled == [0]
+    assert (heart.store.job("a").place, heart.store.job("a").losses) == (Place.READY, 1)
+
+
+def test_without_redis_what_runs_is_stopped_when_its_lease_ends(heart: Heart) -> None:
+    heart.load({"id": "a"}, {"id": "b"})
+    heart.store.cut = {"renew": 10**6, "release": 10**6}
+    until_stopped(heart, 30_001)
+    work(heart.hint("a", "b"), heart.desk())
+    assert [command.token for command in heart.runner.commands] == [heart.store.job("a").token]
+    assert {heart.store.job(name).place for name in "ab"} == {Place.RUNNING}  # nobody's word; the rescue takes them
+
+
+def test_a_job_may_go_on_without_its_lease(heart: Heart) -> None:
+    heart.load({"id": "a", "on_lease_lost": "continue"})
+    heart.store.cut = {"renew": 1}
+    heart.store.on_cut = lambda: heart.clock.advance(10_000)
+
+    def does(command: Command, stop: Flag) -> Evidence:
+        heart.clock.advance(30_001)
+        waited(heart.store.renewed)
+        assert stop.reason is None
+        return PASSED
+
+    heart.runner.does = does
+    assert work(heart.hint("a"), heart.desk()) == {"passed": 1}
+
+
+def test_a_command_that_the_guard_killed_is_not_settled(heart: Heart) -> None:
+    heart.load({"id": "a"})
+    heart.runner.does = lambda command, stop: Evidence(Outcome.LOST, "the guard ended it")
+    assert work(heart.hint("a"), heart.desk()) == {"lost": 1}
+    assert heart.store.job("a").place is Place.RUNNING
+    heart.clock.advance(33_000)
+    heart.store.rescue()
+    assert heart.store.job("a").losses == 1
+
+
+# -- errors -------------------------------------------------------------------------------------------
+
+
+def test_when_redis_cannot_be_asked_nothing_begins(heart: Heart) -> None:
+    heart.load({"id": "a"})
+    heart.store.cut = {"begin": 1}
+    with pytest.raises(UnreachableError):
+        work(heart.hint("a"), heart.desk())
+    assert heart.store.job("a").attempts == 0
+
+
+def test_what_cannot_be_settled_is_tried_until_it_can(heart: Heart, caplog: pytest.LogCaptureFixture) -> None:
+    heart.load({"id": "a"})
+    heart.store.cut = {"settle": 3}
+    assert work(heart.hint("a"), heart.desk()) == {"passed": 1}
+    assert heart.store.job("a").place is Place.COMPLETED
+    assert caplog.text.count("cannot settle 1 attempts yet") == 3
+
+
+def test_what_cannot_be_settled_before_its_lease_ends_is_run_again(
+    heart: Heart, caplog: pytest.LogCaptureFixture
+) -> None:
+    heart.load({"id": "a"})
+    heart.store.cut = {"settle": 10**6, "renew": 10**6}
+    heart.store.on_cut = lambda: heart.clock.advance(2_500)
+    work(heart.hint("a"), heart.desk())
+    assert "they will be run again" in caplog.text
+    assert heart.clock.monotonic() < 1000 + 40
+    heart.clock.advance(33_000)
+    assert heart.store.rescue() == 1
+    assert heart.store.job("a").place is Place.READY
+
+
+def test_a_definition_that_cannot_be_read_is_a_dead_letter_and_hurts_no_other(heart: Heart) -> None:
+    heart.load({"id": "a"}, {"id": "b"})
+    state = heart.store.jobs["a"]
+    state.definition = replace(state.definition, job={"id": "a"})
+    assert work(heart.hint("a", "b"), heart.desk()) == {"broken": 1, "passed": 1}
+    assert heart.store.job("a").place is Place.DEAD
+    assert heart.store.letters["a"].reason.startswith("its definition cannot be read: ")
+    assert all(stop.closed for stop in heart.stops)
+
+
+def test_a_definition_that_cannot_be_read_may_be_alone(heart: Heart) -> None:
+    heart.load({"id": "a"})
+    state = heart.store.jobs["a"]
+    state.definition = replace(state.definition, job={})
+    assert work(heart.hint("a"), heart.desk()) == {"broken": 1}
+
+
+@pytest.mark.parametrize("kind", [{}, CYCLIC], ids=["job", "cyclic"])
+def test_an_error_of_ours_is_a_dead_letter_and_ends_no_thread(heart: Heart, kind: dict[str, object]) -> None:
+    heart.load({"id": "a"} | ACTION | kind, {"id": "b"})
+    logging.getLogger(hints.__name__).setLevel(logging.CRITICAL)
+
+    def does(command: Command, stop: Flag) -> Evidence:
+        if current(heart, command) == "a":
+            raise RuntimeError("boom")
+        return PASSED
+
+    heart.runner.does = does
+    try:
+        assert work(heart.hint("a", "b"), heart.desk()) == {"broken": 1, "passed": 1}
+    finally:
+        logging.getLogger(hints.__name__).setLevel(logging.NOTSET)
+    assert heart.store.letters["a"].reason == "an error of moie-worker, see its log: RuntimeError: boom"
+    assert heart.store.job("a").place is (Place.TIMED if kind else Place.DEAD)
+    assert len(heart.runner.forgotten) == 2
+
+
+def test_no_thread_is_left(heart: Heart) -> None:
+    heart.threads = 8
+    heart.load(*jobs(TEN))
+    before = threading.active_count()
+    work(heart.hint(*TEN), heart.desk())
+    assert threading.active_count() == before
