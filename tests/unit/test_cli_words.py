@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from moie_worker.adapters.memory.store import MemoryStore
+from moie_worker.doors.cli.output import Styled, fitted
 from moie_worker.plan.checkup import Checkup, checkup, checkup_document
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.diff import Diff, definitions, diff
@@ -223,3 +224,24 @@ def test_a_waiting_job_shows_its_place_in_the_picture() -> None:
     store = loaded({"id": 1, "name": "ONE", "jobs": [job("a")]})
     store.move("a", Place.WAITING, store.now)
     assert "? a  task a  (waiting)" in picture(store)
+
+
+def table(width: int, *, wrap: bool = False) -> list[str]:
+    rows = [("id", "task", "said"), ("1.1", "a rather long task indeed", "no"), ("1.10", "short", "")]
+    grid = [[Styled(cell) for cell in row] for row in rows]
+    return ["".join(map(str, line)).rstrip() for line in fitted(grid, 1, width, wrap=wrap)]
+
+
+def test_a_table_that_fits_is_aligned_as_it_is() -> None:
+    assert table(80) == [
+        "id    task                       said", "1.1   a rather long task indeed  no", "1.10  short"
+    ]  # fmt: skip
+
+
+def test_in_a_narrow_terminal_one_column_of_a_table_gives_way() -> None:
+    assert table(34) == ["id    task                    said", "1.1   a rather long task in…  no", "1.10  short"]
+    assert table(34, wrap=True)[1:3] == ["1.1   a rather long task      no", "      indeed"]
+
+
+def test_a_table_is_never_narrower_than_its_other_columns() -> None:
+    assert table(1) == table(32)

@@ -31,7 +31,7 @@ def doctor_command(desk: Desk, as_json: bool) -> None:
         print_json([{"check": one.what, "status": str(one.level), "message": one.message} for one in found])
     else:
         rows = [(one.what, Styled(str(one.level), STYLES[one.level]), one.message) for one in found]
-        print_table(("check", "status", "found"), rows, widest=2)
+        print_table(("check", "status", "found"), rows, widest=2, wrap=True)
     raise click.exceptions.Exit(1 if any(one.level is Level.FAULT for one in found) else 0)
 
 

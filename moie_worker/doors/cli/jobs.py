@@ -60,7 +60,7 @@ def jobs_command(desk: Desk, as_json: bool, phase: int | None, places: tuple[str
 
 def _row(view: JobView, now: int) -> Sequence[Cell]:
     job = view.definition
-    said = "" if view.evidence.get("outcome") == "passed" else one_line(last_message(view), 40)
+    said = "" if view.evidence.get("outcome") == "passed" else one_line(last_message(view), 30)
     return (
         job.id,
         str(job.phase),

@@ -5,6 +5,7 @@ rich is imported for a terminal alone: in a pipe its import would be a quarter o
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from moie_worker.plan.times import Ms, moment
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.table import Table
     from rich.text import Text
 
 PLACE_STYLES = {
@@ -30,6 +30,11 @@ PLACE_STYLES = {
     Place.PARKED: "dim",
 }
 HEALTH_STYLES = {Health.HEALTHY: "green", Health.STALE: "yellow", Health.UNHEALTHY: "red", Health.UNKNOWN: "dim"}
+
+
+GAP = "  "  # between columns
+LEAST_WIDTH = 20  # of the column that gives way
+LEAST_LAST = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +80,52 @@ def print_lines(lines: Iterable[Line], *, wrap: bool = False) -> None:
             click.echo("".join(map(str, line)).rstrip())
 
 
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], *, widest: int = 0) -> None:
-    """Aligned columns; the column `widest` gives way when the terminal is narrow."""
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], *, widest: int = 0, wrap: bool = False) -> None:
+    """Aligned columns; on a terminal the column `widest` gives way, cut off or wrapped, so that the others fit."""
+    grid = [[as_styled(cell) for cell in row] for row in rows]
+    head = [Styled(header, "dim") for header in headers]
     if is_terminal():
-        console().print(_table(headers, rows, widest))
+        screen = console()
+        for line in fitted([head, *grid], widest, screen.width, wrap=wrap):
+            screen.print(rich_line(line))
     else:
-        for line in _plain(headers, rows):
-            click.echo(line)
+        for line in aligned([head, *grid], _widths([head, *grid])):
+            click.echo("".join(map(str, line)).rstrip())
+
+
+def fitted(grid: Sequence[Sequence[Styled]], widest: int, width: int, *, wrap: bool) -> Iterator[Line]:
+    """The lines of a table in a terminal that is `width` wide: the column `widest` gives way, then the last one."""
+    widths = _widths(grid)
+    for column, least in ((widest, LEAST_WIDTH), (-1, LEAST_LAST)):
+        over = sum(widths) + len(GAP) * (len(widths) - 1) - width
+        widths[column] = max(widths[column] - max(over, 0), min(widths[column], least))
+    for row in grid:
+        cut = [Styled(one_line(cell.text, most), cell.style) for cell, most in zip(row, widths, strict=True)]
+        first, *more = (textwrap.wrap(row[widest].text, widths[widest]) if wrap else None) or [cut[widest].text]
+        yield from aligned([_with(cut, widest, first)], widths)
+        blank = [Styled("")] * len(row)
+        yield from aligned([_with(blank, widest, piece) for piece in more], widths)
+
+
+def aligned(grid: Iterable[Sequence[Styled]], widths: Sequence[int]) -> Iterator[Line]:
+    """Columns two spaces apart."""
+    for row in grid:
+        *cells, last = row
+        padded = (Styled(cell.text.ljust(width) + GAP, cell.style) for cell, width in zip(cells, widths, strict=False))
+        yield (*padded, last)
+
+
+def as_styled(cell: Cell) -> Styled:
+    """A cell with a style, perhaps none."""
+    return cell if isinstance(cell, Styled) else Styled(cell)
+
+
+def _with(row: Sequence[Styled], column: int, text: str) -> list[Styled]:
+    return [*row[:column], Styled(text, row[column].style), *row[column + 1 :]]
+
+
+def _widths(grid: Sequence[Sequence[Styled]]) -> list[int]:
+    return [max(len(row[column].text) for row in grid) for column in range(len(grid[0]))]
 
 
 @contextmanager
@@ -111,26 +155,6 @@ def rich_lines(lines: Iterable[Line]) -> "RenderableType":
     from rich.console import Group
 
     return Group(*map(rich_line, lines))
-
-
-def _table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], widest: int) -> "Table":
-    """A quiet table: no lines but one under the head."""
-    from rich import box
-    from rich.table import Table
-
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", show_edge=False)
-    for number, header in enumerate(headers):
-        made.add_column(header, no_wrap=True, overflow="ellipsis", ratio=1 if number == widest else None)
-    for row in rows:
-        made.add_row(*(rich_line((cell,)) for cell in row))
-    return made
-
-
-def _plain(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
-    """Columns two spaces apart, nothing cut off."""
-    lines = [[str(cell) for cell in row] for row in (headers, *rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
-    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
 
 
 def ago(age_s: float | None) -> str:
