@@ -14,6 +14,8 @@ from moie_worker.plan.presence import Beat, Worker
 from moie_worker.plan.times import Ms, to_ms
 
 RINGS_KEPT = 16  # more rings than beats that could hear them say nothing
+# Redis 6.2 cuts 0.001 s down to 0 ms, which means to wait for ever.
+SHORTEST = timedelta(milliseconds=2)
 
 
 class RedisFleet:
@@ -22,6 +24,9 @@ class RedisFleet:
     def __init__(self, client: Redis) -> None:
         self._client = client
         self._where = address_of(client)
+        # A silent connection is taken for a dead one after its time limit; waiting for a ring must end before.
+        limit = client.connection_pool.connection_kwargs.get("socket_timeout")
+        self._longest = timedelta(seconds=limit / 2) if limit else timedelta.max
 
     def plans(self) -> list[str]:
         """Names of all plans, in order."""
@@ -73,9 +78,10 @@ class RedisFleet:
             pipe.execute()
 
     def listen(self, patience: timedelta) -> bool:
-        """Wait for a ring; False when none came."""
+        """Wait for a ring; False when none came. Waits shorter than asked for where the client would lose patience."""
+        wait = max(SHORTEST, min(patience, self._longest))
         with translated(self._where):
-            return self._client.blpop([keys.BELL], timeout=max(patience.total_seconds(), 0.001)) is not None
+            return self._client.blpop([keys.BELL], timeout=wait.total_seconds()) is not None
 
     def _here(self, index: str, key: str, name: str, fields: dict[str, Any], ttl: timedelta) -> None:
         with translated(self._where), self._client.pipeline(transaction=True) as pipe:
