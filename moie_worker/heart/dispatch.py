@@ -60,10 +60,9 @@ class Dispatcher:
 
     def _look_at(self, plan: str, workers: Sequence[Worker]) -> Ms | None:
         store = self.store(plan)
-        for _ in range(APPLY_AT_ONCE):
-            if not store.apply():
-                break
         store.rescue()
+        if _is_loading(store):
+            return 0
         due: Ms | None = None
         for queue in store.queues():
             came = self._offer(plan, store, queue, workers)
@@ -79,3 +78,8 @@ class Dispatcher:
             store.sent(hint)
         (busy.add if reserved.hints or reserved.more else busy.discard)(plan)
         return 0 if reserved.more else reserved.next_due
+
+
+def _is_loading(store: Store) -> bool:
+    """Carry on with a load that somebody left; True when there is more of it than one look does."""
+    return all(store.apply() for _ in range(APPLY_AT_ONCE))

@@ -1,0 +1,194 @@
+"""What a beat offers to whom, and what it does when Redis or the broker goes away."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from moie_worker.adapters.memory.core import ManualTime
+from moie_worker.errors import UnreachableError
+from moie_worker.heart.dispatch import APPLY_AT_ONCE, Dispatcher
+from moie_worker.plan.compile import compile_plan
+from moie_worker.plan.flow import Hint
+from moie_worker.plan.limits import BATCH, RESERVE_MS
+from moie_worker.plan.model import Plan
+from moie_worker.plan.presence import Worker
+from moie_worker.plan.states import Place
+from tests.unit.heart_kit import CYCLIC, FakeFleet, FlakyStore, jobs, load
+
+LEASE = timedelta(seconds=30)
+
+
+class Bench:
+    """Some plans, some workers, one beat."""
+
+    def __init__(self, *plans: str, slots: int = 4) -> None:
+        self.time = ManualTime()
+        self.stores = {plan: FlakyStore(self.time, plan) for plan in plans or ("p",)}
+        self.fleet = FakeFleet(list(self.stores), [worker(slots)] if slots else [])
+        self.published: list[tuple[str, Hint]] = []
+        self.publish: Callable[[str, Hint], None] = lambda plan, hint: self.published.append((plan, hint))
+        self.beat = Dispatcher(self.fleet, self.stores.__getitem__, lambda plan, hint: self.publish(plan, hint))
+
+    @property
+    def store(self) -> FlakyStore:
+        return next(iter(self.stores.values()))
+
+    def offers(self) -> dict[str, int]:
+        """How many hints each plan was given since the last time."""
+        found = {plan: sum(of == plan for of, _ in self.published) for plan in self.stores}
+        self.published.clear()
+        return found
+
+    def finish(self) -> None:
+        """Somebody takes every hint that was published and gives all back at once."""
+        for plan, hint in self.published:
+            attempts = self.stores[plan].begin(hint, hint.id, "w", LEASE)
+            self.stores[plan].release([attempt.token for attempt in attempts], hint, True)
+
+
+def worker(slots: int, *queues: str) -> Worker:
+    return Worker("w", "h", 1, queues or ("default",), slots, 0)
+
+
+def many(count: int) -> list[dict[str, object]]:
+    return jobs(f"j{n:04}" for n in range(count))
+
+
+def test_a_queue_is_offered_what_its_workers_have_slots_for() -> None:
+    bench = Bench(slots=3)
+    load(bench.store, *many(10))
+    bench.fleet.here.append(worker(5, "other"))
+    bench.beat.look()
+    assert bench.offers() == {"p": 3}
+    bench.beat.look()
+    assert bench.offers() == {"p": 0}
+
+
+def test_without_workers_nothing_is_offered_and_all_of_it_is_looked_after() -> None:
+    bench = Bench(slots=0)
+    load(bench.store, {"id": "a"})
+    bench.beat.look()
+    assert bench.published == []
+    assert bench.store.job("a").place is Place.READY
+
+
+def test_plans_that_have_work_share_the_slots() -> None:
+    bench = Bench("p", "q", "idle", slots=4)
+    for plan in ("p", "q"):
+        load(bench.stores[plan], *many(50))
+    bench.beat.look()  # the first plan to be asked does not know of the other yet
+    bench.offers()
+    for _ in range(3):
+        for store in bench.stores.values():
+            store.hints.clear()
+        bench.beat.look()
+        assert bench.offers() == {"p": 2, "q": 2, "idle": 0}
+
+
+def test_a_slot_that_cannot_be_divided_goes_round() -> None:
+    bench = Bench("p", "q", slots=1)
+    for plan in ("p", "q"):
+        load(bench.stores[plan], *many(50))
+    first = []
+    for _ in range(4):
+        bench.beat.look()
+        first.append(bench.published[0][0])
+        bench.finish()
+        bench.published.clear()
+    assert first in (["p", "q", "p", "q"], ["q", "p", "q", "p"])
+
+
+def test_a_hint_that_was_not_published_is_offered_again() -> None:
+    bench = Bench()
+    load(bench.store, {"id": "a"})
+    ordinary = bench.publish
+
+    def broken(plan: str, hint: Hint) -> None:
+        raise ConnectionError("no broker")
+
+    bench.publish = broken
+    with pytest.raises(ConnectionError):
+        bench.beat.look()
+    bench.publish = ordinary
+    bench.time.advance(RESERVE_MS + 1)
+    bench.beat.look()
+    assert bench.offers() == {"p": 1}
+    assert bench.store.job("a").attempts == 0
+
+
+def test_after_redis_was_away_what_ran_then_is_not_charged() -> None:
+    bench = Bench()
+    load(bench.store, {"id": "a"})
+    bench.beat.look()
+    (_, hint) = bench.published[0]
+    bench.store.begin(hint, "n", "w", LEASE)
+    bench.time.advance(33_000)
+    workers = bench.fleet.workers
+    bench.fleet.workers = unreachable  # type: ignore[method-assign]
+    with pytest.raises(UnreachableError):
+        bench.beat.look()
+    bench.fleet.workers = workers  # type: ignore[method-assign]
+    bench.beat.look()
+    assert bench.store.gap_at == bench.time.now
+    bench.time.advance(11_000)
+    bench.beat.look()
+    assert bench.store.job("a").losses == 0
+    assert bench.store.gap_at == bench.time.now - 11_000  # told once
+
+
+def unreachable() -> tuple[list[Worker], list[str]]:
+    raise UnreachableError("away")
+
+
+def test_what_was_lost_is_taken_back_and_offered() -> None:
+    bench = Bench()
+    load(bench.store, {"id": "a"})
+    bench.beat.look()
+    bench.store.begin(bench.published[0][1], "n", "w", LEASE)
+    bench.time.advance(33_000)
+    bench.offers()
+    bench.beat.look()
+    assert bench.offers() == {"p": 1}
+    assert bench.store.job("a").losses == 1
+
+
+def test_a_load_that_somebody_left_is_carried_on_at_once() -> None:
+    bench = Bench()
+    document = {"task": "t", "verification_cmd": "true"}
+    size = BATCH * (APPLY_AT_ONCE + 1)
+    plan = Plan.model_validate(
+        {"version": 3, "phases": [{"id": 1, "name": "p", "jobs": [document | job for job in many(size)]}]}
+    )
+    bench.store.load(compile_plan(plan, bench.time.now), 0, "ops", "")
+    assert bench.beat.look() == 0  # there is more of it
+    assert bench.store.flags.loading
+    bench.beat.look()
+    assert not bench.store.flags.loading
+    assert bench.offers() == {"p": 4}
+
+
+def test_the_next_look_is_when_the_first_timed_job_of_any_plan_comes() -> None:
+    bench = Bench("p", "q")
+    for plan, delay in (("p", 900), ("q", 700)):
+        store = bench.stores[plan]
+        load(store, {"id": "x"} | CYCLIC)
+        store.jobs["x"].slot = bench.time.now + delay
+        store.route("x")
+    assert bench.beat.look() == bench.time.now + 700
+    bench.time.advance(701)
+    assert bench.beat.look() == bench.time.now + 199
+
+
+def test_while_there_is_more_to_do_the_beat_looks_again_at_once() -> None:
+    bench = Bench(slots=0)
+    load(bench.store, {"id": "gate"})
+    for number in range(2 * BATCH):
+        bench.store.woken.append([f"unknown{number}"])
+    assert bench.beat.look() == 0
+
+
+def test_without_plans_there_is_nothing_to_look_at() -> None:
+    bench = Bench()
+    bench.fleet.names = []
+    assert bench.beat.look() is None

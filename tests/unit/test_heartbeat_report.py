@@ -1,0 +1,127 @@
+"""What a heartbeat says and records."""
+
+from typing import Any
+
+from moie_worker.heart.heartbeat import beat
+from moie_worker.plan.states import Place
+from tests.unit.heart_kit import CYCLIC, FAILED, Heart, jobs, load
+
+
+def lines(heart: Heart) -> list[str]:
+    return beat(heart.store, heart.fleet, "w").split("\n")
+
+
+def fail(heart: Heart, *names: str) -> None:
+    """Checks that say no."""
+    from moie_worker.heart.hints import work
+
+    heart.runner.does = lambda command, stop: FAILED
+    work(heart.hint(*names), heart.desk())
+
+
+def test_a_beat_says_when_and_where_the_plan_stands() -> None:
+    heart = Heart()
+    heart.load({"id": "a"})
+    assert lines(heart)[0] == "HEARTBEAT 2027-01-15 08:00:00 UTC – phase 1 (p) is active"
+
+
+def test_a_plan_that_was_never_loaded_says_so() -> None:
+    assert lines(Heart())[0].endswith(" – no plan is loaded")
+
+
+def test_states_of_the_whole_plan_are_named() -> None:
+    heart = Heart()
+    heart.load({"id": "a"})
+    heart.store.pause("ops", "")
+    assert lines(heart)[0].endswith(" – PAUSED, phase 1 (p) is active")
+    heart.store.resume("ops", "")
+    heart.store.cancel_plan("ops", "")
+    assert lines(heart)[0].endswith(" – the plan is CANCELLED")
+
+
+def test_a_load_that_goes_on_is_named() -> None:
+    heart = Heart()
+    heart.load({"id": "a"})
+    heart.store.set(loading=True)
+    assert lines(heart)[0].endswith(" – revision 1 is being loaded")
+
+
+def test_a_sovereign_plan_names_what_it_watches() -> None:
+    heart = Heart()
+    heart.load({"id": "a", "status": "completed"}, {"id": "scan"} | CYCLIC)
+    assert lines(heart) == [
+        "HEARTBEAT 2027-01-15 08:00:00 UTC – SOVEREIGN: every job is verified",
+        "reached: phase 1",
+        "CYCLIC OPERATION MODE: scan",
+    ]
+
+
+def test_somebody_has_to_act_where_a_check_says_no() -> None:
+    heart = Heart()
+    heart.load({"id": "a", "task": "Make it", "description": "with care"}, {"id": "b"})
+    fail(heart, "a")
+    assert lines(heart)[-1] == "ACTION REQUIRED: a Make it – with care (check says no: exit code 1)"
+
+
+def test_of_many_waiting_jobs_some_are_named() -> None:
+    heart = Heart()
+    names = [f"j{n}" for n in range(7)]
+    heart.load(*jobs(names))
+    fail(heart, *names)
+    found = [line for line in lines(heart) if line.startswith("ACTION REQUIRED")]
+    assert len(found) == 6
+    assert found[-1] == "ACTION REQUIRED: more jobs wait, see `moie jobs`"
+
+
+def test_what_happened_since_the_last_beat_is_told_once() -> None:
+    from moie_worker.heart.hints import work
+
+    heart = Heart()
+    names = [f"j{n}" for n in range(7)]
+    heart.load(*jobs(names))
+    work(heart.hint(*names), heart.desk())
+    assert "verified: j0, j1, j2, j3, j4 and 2 more" in lines(heart)
+    heart.clock.advance(1)
+    assert not [line for line in lines(heart) if line.startswith("verified")]
+
+
+def test_a_beat_is_recorded_and_lets_waiting_jobs_be_looked_at_again() -> None:
+    heart = Heart()
+    heart.load({"id": "a"})
+    fail(heart, "a")
+    heart.clock.advance(1)
+    lines(heart)
+    flags = heart.store.flags
+    assert (flags.last_heartbeat, flags.beats) == (heart.store.now, 1)
+    assert heart.store.reserve("default", 1, "n").hints[0].jobs == ("a",)
+    assert heart.store.journal[-1].event == "heartbeat"
+    assert heart.fleet.rings == 2  # the worker's, and the beat's own
+
+
+def test_repairs_are_told() -> None:
+    heart = Heart()
+    heart.load({"id": "a"})
+    audited: list[int] = []
+
+    def audit(count: int) -> list[str]:
+        audited.append(count)
+        return ["a"]
+
+    heart.store.audit = audit  # type: ignore[method-assign]
+    assert lines(heart)[-1] == "repaired: a"
+    assert len(audited) == 1
+
+
+def test_what_a_beat_reads_does_not_grow_with_the_plan() -> None:
+    heart = Heart()
+    asked: list[Any] = []
+    read = heart.store.in_places
+
+    def in_places(places: Any, limit: int) -> Any:
+        asked.append((tuple(places), limit))
+        return read(places, limit)
+
+    heart.store.in_places = in_places  # type: ignore[method-assign]
+    load(heart.store, *jobs(f"j{n}" for n in range(500)))
+    lines(heart)
+    assert asked == [((Place.WAITING,), 6)]
