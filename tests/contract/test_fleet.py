@@ -1,28 +1,109 @@
-"""The bell that wakes beats, on a real Redis."""
+"""Who is there: presence that ends by itself, and the bell that wakes beats."""
 
 from datetime import timedelta
 
 import pytest
+import redis
 
+from moie_worker.adapters.redis import keys
 from moie_worker.adapters.redis.connect import connect
-from moie_worker.adapters.redis.fleet import RedisFleet
+from moie_worker.adapters.redis.fleet import RINGS_KEPT, RedisFleet
+from moie_worker.errors import UnreachableError
+from moie_worker.plan.presence import Beat, Worker, slots
+
+TTL = timedelta(seconds=20)
+MOMENT = timedelta(milliseconds=1)
 
 
 @pytest.fixture
-def fleet(redis_url: str) -> RedisFleet:
-    return RedisFleet(connect(redis_url, deadline=timedelta(seconds=0.5)))
+def fleet(redis_client: "redis.Redis") -> RedisFleet:
+    return RedisFleet(redis_client)
 
 
-@pytest.mark.parametrize("milliseconds", [0, 1, 2, 3])
-def test_a_short_wait_for_a_ring_ends(fleet: RedisFleet, milliseconds: int) -> None:
-    assert not fleet.listen(timedelta(milliseconds=milliseconds))
+def worker(name: str, *queues: str) -> Worker:
+    return Worker(name, "host", 7, queues or ("default",), 4, 123)
 
 
-def test_a_wait_longer_than_the_client_is_patient_ends_without_an_error(fleet: RedisFleet) -> None:
-    assert not fleet.listen(timedelta(seconds=60))
+def test_a_worker_is_there_as_it_described_itself(fleet: RedisFleet) -> None:
+    said = worker("w@ü", "default", "scan")
+    fleet.worker_here(said, TTL)
+    assert fleet.workers() == ([said], [])
 
 
-def test_a_ring_is_heard_once(fleet: RedisFleet) -> None:
+def test_a_worker_that_ends_in_order_is_not_missed(fleet: RedisFleet) -> None:
+    fleet.worker_here(worker("w"), TTL)
+    fleet.worker_left("w")
+    fleet.worker_left("w")
+    assert fleet.workers() == ([], [])
+
+
+def test_a_worker_that_went_without_a_word_is_missed_until_it_is_back(
+    fleet: RedisFleet, redis_client: "redis.Redis"
+) -> None:
+    for name in ("w1", "w2"):
+        fleet.worker_here(worker(name), TTL)
+    redis_client.pexpire(keys.worker("w1"), 0)  # its time is over
+    assert fleet.workers() == ([worker("w2")], ["w1"])
+    fleet.worker_here(worker("w1"), TTL)
+    assert fleet.workers() == ([worker("w1"), worker("w2")], [])
+
+
+def test_presence_is_renewed_for_its_time(fleet: RedisFleet, redis_client: "redis.Redis") -> None:
+    fleet.worker_here(worker("w"), TTL)
+    fleet.worker_here(worker("w"), 2 * TTL)
+    assert 39_000 < redis_client.pttl(keys.worker("w")) <= 40_000
+
+
+def test_beats_are_there_with_the_entries_they_fire(fleet: RedisFleet, redis_client: "redis.Redis") -> None:
+    first, second = Beat("b1", "h", 1, 5, ("heartbeat",)), Beat("b2", "h", 2, 6)
+    fleet.beat_here(first, TTL)
+    fleet.beat_here(second, TTL)
+    assert fleet.beats() == ([first, second], [])
+    redis_client.pexpire(keys.beat("b2"), 0)
+    assert fleet.beats() == ([first], ["b2"])
+    fleet.beat_left("b2")
+    assert fleet.beats() == ([first], [])
+
+
+def test_workers_and_beats_of_one_name_are_two(fleet: RedisFleet) -> None:
+    fleet.worker_here(worker("x"), TTL)
+    assert fleet.beats() == ([], [])
+    fleet.beat_left("x")
+    assert fleet.workers() == ([worker("x")], [])
+
+
+def test_only_workers_of_a_queue_have_slots_for_it(fleet: RedisFleet) -> None:
+    for each in (worker("a"), worker("b", "default", "scan"), worker("c", "scan")):
+        fleet.worker_here(each, TTL)
+    there, _ = fleet.workers()
+    assert [slots(there, queue) for queue in ("default", "scan", "nobody")] == [8, 8, 0]
+
+
+def test_plans_are_known_once_and_in_order(fleet: RedisFleet) -> None:
+    for name in ("q", "p", "q"):
+        fleet.add_plan(name)
+    assert fleet.plans() == ["p", "q"]
+
+
+def test_a_ring_wakes_one_listener_once(fleet: RedisFleet) -> None:
     fleet.ring()
-    assert fleet.listen(timedelta(seconds=60))
-    assert not fleet.listen(timedelta(0))
+    assert fleet.listen(TTL)
+    assert not fleet.listen(MOMENT)
+
+
+def test_rings_that_nobody_hears_do_not_pile_up(fleet: RedisFleet, redis_client: "redis.Redis") -> None:
+    for _ in range(3 * RINGS_KEPT):
+        fleet.ring()
+    assert redis_client.llen(keys.BELL) == RINGS_KEPT
+
+
+def test_time_is_that_of_redis(fleet: RedisFleet, redis_client: "redis.Redis") -> None:
+    before = redis_client.time()[0] * 1000
+    assert before <= fleet.now() <= redis_client.time()[0] * 1000 + 1000
+
+
+def test_a_redis_that_is_away_is_said_to_be(tmp_path: object) -> None:
+    fleet = RedisFleet(connect(f"unix://{tmp_path}/nobody.sock"))
+    for ask in (fleet.plans, fleet.workers, fleet.beats, fleet.ring, fleet.now):
+        with pytest.raises(UnreachableError, match="cannot be reached"):
+            ask()
