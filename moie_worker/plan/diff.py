@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from moie_worker.plan.definition import Compiled, Definition
+from moie_worker.plan.flow import JobView
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,6 @@ class Diff:
     def empty(self) -> bool:
         """Loading would change no job."""
         return not (self.added or self.changed or self.removed or self.rearmed or self.edited)
-
-    def counts(self) -> dict[str, int]:
-        """How many of each kind."""
-        return {name: len(jobs) for name, jobs in self.lists().items()} | {"unchanged": self.unchanged}
 
     def lists(self) -> dict[str, tuple[str, ...]]:
         """What happens to jobs, but for the unchanged ones."""
@@ -75,6 +72,6 @@ def _same(old: Definition, new: Definition) -> bool:
     return all(getattr(old, name) == getattr(new, name) for name in Definition.__slots__ if name not in moving)
 
 
-def definitions(views: Iterable[Any]) -> dict[str, Definition]:
+def definitions(views: Iterable[JobView]) -> dict[str, Definition]:
     """The definitions of loaded jobs by id."""
     return {view.definition.id: view.definition for view in views}

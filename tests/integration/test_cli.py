@@ -12,9 +12,11 @@ import redis
 import yaml
 
 from moie_worker.adapters.redis.connect import connect
+from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
 from moie_worker.adapters.redis.fleet import RedisFleet
 from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.plan.flow import Settlement
+from moie_worker.plan.letters import Death, LetterKind
 from moie_worker.plan.presence import Beat, Worker
 from moie_worker.plan.states import Outcome, Place
 from moie_worker.plan.times import Ms
@@ -355,6 +357,26 @@ def test_many_letters_ask_first(cli: Cli, plan: Path, store: RedisStore) -> None
     assert "1 discarded" in cli.says("dead", "discard", "--all", "--yes")
     assert "no dead letter is meant" in cli.fails(1, "dead", "discard", "--all", "--yes")
     cli.fails(2, "dead", "list", "--since", "yesterday")
+
+
+@pytest.mark.integration
+def test_the_dead_letter_of_a_task_is_sent_again(
+    cli: Cli, redis_url: str, redis_client: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payload: dict[str, Any] = {
+        "task": "shop.pay", "args": [1], "kwargs": {}, "id": "abc", "root_id": None, "headers": {}, "priority": None,
+        "exchange": "", "routing_key": "till",
+    }  # fmt: skip
+    box = RedisDeadLetters(connect(redis_url), "default")
+    box.put(Death("task:abc", LetterKind.TASK, "shop.pay", "no money", 3, payload))
+    monkeypatch.setenv("MOIE_BROKER_URL", "redis://127.0.0.1:1/0")
+    assert "the broker cannot be reached" in cli.fails(3, "dead", "replay", "task:abc")
+    assert cli.json("dead", "list")[0]["replayed_at"] is None
+    monkeypatch.delenv("MOIE_BROKER_URL")
+    assert "task:abc replayed" in cli.says("dead", "replay", "task:abc")
+    assert json.loads(str(redis_client.lindex("till", 0)))["headers"]["task"] == "shop.pay"
+    assert "force it" in cli.fails(1, "dead", "replay", "task:abc")
+    assert "shop.pay" in cli.says("dead", "list")
 
 
 # -- health -----------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ import yaml
 
 from moie_worker.adapters.clock import SystemClock
 from moie_worker.doors.cli.desk import Desk, json_option, plan_option
-from moie_worker.doors.cli.files import read_bytes, read_document, refused, shown, write_document
+from moie_worker.doors.cli.files import read_bytes, read_document, shown, write_document
 from moie_worker.doors.cli.output import print_json
-from moie_worker.errors import DocumentError, InputError, Problem
+from moie_worker.errors import InputError, Problem
 from moie_worker.plan.current import current_plan
 from moie_worker.plan.documents import parse
 from moie_worker.plan.older import to_v2
@@ -77,10 +77,7 @@ def _migrated(file: str, version: int) -> tuple[Resolved, Made]:
         exported = to_v2(read.plan)
         return found, (exported.document, list(exported.notes))
     notes = Notes()
-    try:
-        return found, (v1_to_v2(document.data, SystemClock().now(), notes), notes.notes)
-    except DocumentError as error:
-        raise refused(file, error) from error
+    return found, (v1_to_v2(document.data, SystemClock().now(), notes), notes.notes)
 
 
 def _beside(file: str, version: str) -> str:
