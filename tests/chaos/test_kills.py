@@ -1,0 +1,92 @@
+"""Two hundred jobs while workers are killed, Redis crashes, and messages are lost and doubled: every one ends once."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import pytest
+import redis
+
+from moie_worker.plan.states import Place
+from tests.farm import Farm, alone, say, wait_until
+
+pytestmark = pytest.mark.chaos
+
+JOBS = 200
+WORKERS = ("w1", "w2", "w3")
+STOLEN = 60  # messages that the thief takes at most
+
+
+@contextmanager
+def thief(farm: Farm) -> Iterator[Counter[str]]:
+    """Stands in line with the workers for messages; loses one, puts the next back twice, and so on."""
+    ended = threading.Event()
+    deeds: Counter[str] = Counter()
+    client = redis.Redis.from_url(farm.server.url, decode_responses=True)
+
+    def steal() -> None:
+        while not ended.is_set() and deeds.total() < STOLEN:
+            try:
+                found = client.brpop(["default"], timeout=0.2)
+                if found is not None:
+                    deeds["lost" if deeds.total() % 2 == 0 else "doubled"] += 1
+                    if deeds.total() % 2 == 0:
+                        client.lpush("default", found[1], found[1])
+            except redis.ConnectionError:
+                ended.wait(0.1)
+
+    thread = threading.Thread(target=steal)
+    thread.start()
+    try:
+        yield deeds
+    finally:
+        ended.set()
+        thread.join()
+        client.close()
+
+
+def busy(farm: Farm) -> list[str]:
+    """All workers, first those that hold an attempt."""
+    held = " ".join(map(str, farm.server.client.hvals("moie:{test}:attempts")))
+    return sorted(WORKERS, key=lambda name: f"{name}@test" not in held)
+
+
+def faults(farm: Farm) -> None:
+    """Ten seconds: each second one worker is killed with all of its pool and started again; once Redis crashes."""
+    for second in range(10):
+        name = busy(farm)[0]
+        farm.kill(name)
+        farm.worker(name, concurrency=2)
+        time.sleep(1)
+        if second == 4:
+            farm.server.kill()
+            time.sleep(0.5)
+            farm.server.start()
+
+
+@pytest.mark.parametrize("messages", ["delivered", "stolen"])
+def test_every_job_is_verified_once_whatever_is_killed(farm: Farm, messages: str) -> None:
+    farm.settings |= {"MOIE_LEASE": "6s", "MOIE_RENEW": "2s"}  # so that the test need not wait for 30 s
+    for name in WORKERS:
+        farm.worker(name, concurrency=2)
+    for name in ("b1", "b2"):
+        farm.beat(name)
+    farm.ready(*WORKERS)
+    ids = [f"j{number}" for number in range(JOBS)]
+    with thief(farm) if messages == "stolen" else nullcontext(Counter[str]()) as deeds:
+        farm.load(*[{"id": job, "task": "hold a lock", "verification_cmd": alone(farm, job, 0.2)} for job in ids])
+        wait_until(lambda: farm.places().get(Place.COMPLETED, 0) > 5, "the first jobs are verified")
+        faults(farm)
+        took = wait_until(lambda: farm.places() == {Place.COMPLETED: JOBS}, "every job is verified", 60)
+    events = Counter(entry.event for entry in farm.store.read_journal(10_000))
+    say(f"{JOBS} jobs, {messages}: {dict(events)}, {dict(deeds)}; ended {took:.1f} s after the last fault")
+    assert Counter(entry.job for entry in farm.journal("job.passed")) == dict.fromkeys(ids, 1)
+    assert farm.store.overview().dead_letters == 0
+    told = Counter(word for word, *_ in farm.told())
+    assert told["beside"] == 0, "two attempts at one job lived at the same time"
+    assert told["begin"] >= JOBS
+    assert events["job.lost"] > 0, "the faults hit nothing"
+    if messages == "stolen":
+        assert min(deeds["lost"], deeds["doubled"]) > 5
