@@ -1,6 +1,5 @@
 """The state of one plan and the few moves that change it."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -124,12 +123,12 @@ class Core:
 
     def open_phases(self) -> frozenset[int]:
         """Phases with an unfinished job that is not cyclic, or without the approval they ask for."""
-        unfinished = Counter(
+        unfinished = {
             state.definition.phase
             for state in self.jobs.values()
             if not state.definition.cyclic and state.place != Place.COMPLETED
-        )
-        return frozenset(p for p in self.phases if unfinished[p] or self.awaits(p))
+        }
+        return frozenset(p for p in self.phases if p in unfinished or self.awaits(p))
 
     def advance_frontier(self) -> None:
         """Compute the frontier again; record what was reached, wake what waited for it."""

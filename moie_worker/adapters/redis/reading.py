@@ -1,7 +1,7 @@
 """What can be asked of a plan. Nothing here changes anything."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from moie_worker.adapters.redis.base import Base
@@ -66,22 +66,23 @@ class Reading(Base):
 
     def in_places(self, places: Sequence[Place], limit: int) -> list[JobView]:
         """At most so many jobs of some places that keep an order: timed, ready, waiting, sent, running."""
-        found: list[tuple[float, str]] = []
         with self.reaching():
-            for key in self._order_keys(places):
-                found += [(score, job) for job, score in self._pairs(key, limit)]
+            found = self._ordered(list(self._order_keys(places)), limit)
             if Place.RUNNING in places:
                 found += [(0.0, job) for job in self._running(limit)]
         return self._views([job for _, job in sorted(found)[:limit]])
+
+    def _ordered(self, keys: Sequence[str], limit: int) -> list[tuple[float, str]]:
+        with self.client.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.zrange(key, 0, limit - 1, withscores=True)
+            orders = pipe.execute()
+        return [(float(score), str(job)) for order in orders for job, score in order]
 
     def _running(self, limit: int) -> list[str]:
         tokens: list[Any] = list(self.client.zrange(self.key("leases"), 0, limit - 1))
         records: list[Any] = self.client.hmget(self.key("attempts"), tokens) if tokens else []
         return [json.loads(record)["job"] for record in records if record]
-
-    def _pairs(self, key: str, limit: int) -> list[tuple[str, float]]:
-        rows: Iterable[Any] = self.client.zrange(key, 0, limit - 1, withscores=True)
-        return [(str(job), float(score)) for job, score in rows]
 
     def _order_keys(self, places: Sequence[Place]) -> Iterator[str]:
         if Place.TIMED in places:
