@@ -16,7 +16,7 @@ help:
 	@echo 'make test    install, then run every test and report the coverage'
 	@echo 'make check   ruff, mypy and the layers'
 	@echo 'make format  let ruff put the code in order'
-	@echo 'make bench   measure checks a second, heartbeat time, idle cost and memory'
+	@echo 'make bench   measure checks a second, loads, heartbeats, idle cost and memory (BENCH=--quick for a quick try)'
 	@echo 'make lock    pin the newest versions that pyproject.toml allows (needs uv)'
 	@echo 'make clean   remove the virtual environment and everything built'
 
@@ -44,7 +44,7 @@ format: venv
 	@$(BIN)/ruff format .
 
 bench: venv
-	@$(BIN)/python -m bench.run $(ARGS)
+	@$(BIN)/python -m bench.run $(BENCH)
 
 lock:
 	@$(COMPILE) $(RUN_LOCK) -o requirements/run.txt

@@ -17,7 +17,7 @@ app.conf.update(
 outcomes = redis.Redis.from_url(os.environ["BENCH_REDIS"])
 
 
-@app.task
+@app.task  # type: ignore[untyped-decorator]
 def check(command: str) -> None:
     """Run one command and count how it ended; nothing is leased, retried or kept as evidence."""
     ended = subprocess.run(["sh", "-c", command], check=False, capture_output=True, timeout=30)

@@ -1,6 +1,7 @@
 """Processes of a measurement: started with a log file each, ended gracefully, their memory and CPU read from /proc."""
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -70,13 +71,19 @@ def cpu_s(pid: int) -> float:
     return total / TICKS_PER_S
 
 
-def memory_mb(pid: int) -> float:
-    """Memory of a family; what its members share is counted once (PSS)."""
+def children_cpu_s() -> float:
+    """CPU seconds of all children of this process that have ended, and of theirs."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def memory_mb(pid: int, kind: str) -> float:
+    """Memory of a family: `Pss` counts what its members share once, `Rss` for each of them."""
     total = 0
     for member in family(pid):
         try:
             rollup = Path(f"/proc/{member}/smaps_rollup").read_text()
         except OSError:
             continue
-        total += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+        total += next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith(f"{kind}:")), 0)
     return total / 1024

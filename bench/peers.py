@@ -21,8 +21,8 @@ def xargs(jobs: int) -> float:
 
 
 @contextmanager
-def bare_celery(server: Server, folder: Path) -> Iterator[Callable[[int], float]]:
-    """A running worker of the bare application; gives the function that sends it checks and waits for all of them."""
+def bare_celery(server: Server, folder: Path) -> Iterator[tuple[Callable[[int], float], int]]:
+    """A running worker of the bare application: what sends it checks and waits for them, and its process id."""
     env = {"BENCH_BROKER": server.celery_url, "BENCH_REDIS": server.url}
     os.environ.update(env)
     check = importlib.import_module("bench.bare_app").check
@@ -36,6 +36,6 @@ def bare_celery(server: Server, folder: Path) -> Iterator[Callable[[int], float]
         return time.monotonic() - began
 
     arguments = ("-m", "celery", "-A", "bench.bare_app", "worker", f"-c{CORES}", "--loglevel", "WARNING")
-    with process(folder / "bare.log", env, *arguments):
+    with process(folder / "bare.log", env, *arguments) as worker:
         run(10)  # started, connected, warm
-        yield run
+        yield run, worker.pid

@@ -1,77 +1,103 @@
-"""`make bench`: everything in one run on one machine, repetitions interleaved, medians and ratios printed."""
+"""Measure this machine: checks a second, Redis commands, loads, heartbeats, and what idling costs.
+
+Prints tables, or JSON. Missed targets are said; a part that cannot be measured is said too, and the exit code is 1.
+"""
 
 import argparse
-import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from statistics import median
-from tempfile import TemporaryDirectory
+import json
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from bench import moie, peers, server
-from bench.fleet import CORES, cpu_s, memory_mb
+import celery
+import redis
 
-Measure = Callable[[int], float]
+from bench import idle, report, sizes, speed
+from bench.fleet import CORES
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How much is measured."""
+
+    jobs: int = 2_000
+    rounds: int = 7
+    sizes: tuple[int, ...] = (100, 10_000, 100_000)
+    idle: float = 60.0
+
+
+BUSY = 0.25  # of the cores
+QUICK = Options(jobs=500, rounds=2, sizes=(100, 1_000, 10_000), idle=10.0)
 
 
 def main() -> None:
     """Read the options, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
-    parser.add_argument("--jobs", type=int, default=2_000, help="checks in a plan")
-    parser.add_argument("--rounds", type=int, default=5, help="repetitions of each, interleaved")
-    parser.add_argument("--idle", type=float, default=60.0, metavar="SECONDS", help="how long idling is watched")
-    options = parser.parse_args()
-    print(f"{CORES} cores, {options.jobs} checks of `true`, median of {options.rounds} interleaved rounds\n")
-    with (
-        TemporaryDirectory(prefix="moie-bench-") as folder,
-        server.running() as ours,
-        server.running() as theirs,
-        moie.fleet(ours) as fleet,
-        peers.bare_celery(theirs, Path(folder)) as bare,
-    ):
-        throughput({"xargs": peers.xargs, "bare Celery": bare, "moie-worker": fleet.run_plan}, options)
-        redis_commands({"bare Celery": (theirs, bare), "moie-worker": (ours, fleet.run_plan)}, options.jobs)
-    with server.running() as ours, moie.fleet(ours, flower=True) as fleet:
-        idle(fleet, options.idle)
+    parser.add_argument("--quick", action="store_true", help="everything, but small: figures to look at, not to quote")
+    parser.add_argument("--jobs", type=int, help=f"checks in a plan ({Options().jobs})")
+    parser.add_argument("--rounds", type=int, help=f"repetitions of each, interleaved ({Options().rounds})")
+    parser.add_argument("--sizes", type=int, nargs="+", help="jobs of the plans that are loaded and beaten")
+    parser.add_argument("--idle", type=float, metavar="SECONDS", help=f"how long idling is watched ({Options().idle})")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    told = parser.parse_args()
+    plain = QUICK if told.quick else Options()
+    options = Options(
+        told.jobs or plain.jobs,
+        told.rounds or plain.rounds,
+        tuple(told.sizes or plain.sizes),
+        told.idle or plain.idle,
+    )
+    sys.exit(measure(options, as_json=told.json))
 
 
-def throughput(contenders: Mapping[str, Measure], options: argparse.Namespace) -> None:
-    """Checks a second of each, round after round, so that a busy moment of the machine meets all of them."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(options.rounds):
-        for name, run in contenders.items():
-            seconds[name].append(run(options.jobs))
-    rates = {name: options.jobs / median(taken) for name, taken in seconds.items()}
-    print(f"{'checks a second':<16}{'median':>8}{'worst':>8}{'best':>8}{'x xargs':>10}{'x bare':>10}")
-    for name, taken in seconds.items():
-        worst, best = options.jobs / max(taken), options.jobs / min(taken)
-        ratios = f"{rates[name] / rates['xargs']:>10.2f}{rates[name] / rates['bare Celery']:>10.2f}"
-        print(f"{name:<16}{rates[name]:>8.0f}{worst:>8.0f}{best:>8.0f}{ratios}")
+def measure(options: Options, *, as_json: bool) -> int:
+    """Measure part by part; returns the exit code."""
+    parts: dict[str, tuple[Callable[[], list[Any]], Callable[[list[Any]], str]]] = {
+        "speed": (lambda: speed.measure(options.jobs, options.rounds), report.speed),
+        "sizes": (lambda: sizes.measure(options.sizes), report.sizes),
+        "idle": (lambda: idle.measure(options.idle), report.idle),
+    }
+    say = (lambda _: None) if as_json else print
+    load = os.getloadavg()[0]  # before ours
+    say(f"{CORES} cores, load {load:.1f}; {options.jobs} checks of `true`, {options.rounds} rounds")
+    say(f"sizes {', '.join(map(str, options.sizes))}; idle for {options.idle:g} s\n")
+    found: dict[str, list[Any]] = {}
+    failed: dict[str, str] = {}
+    for name, (part, table) in parts.items():
+        try:
+            found[name] = part()
+            say(table(found[name]) + "\n")
+        except Exception as error:  # the others are worth knowing all the same
+            traceback.print_exc()
+            failed[name] = f"{type(error).__name__}: {error}"
+    if load > BUSY * CORES:
+        say("The machine was busy when this began: rates favour whoever runs more processes. Look at the CPU.\n")
+    targets = report.targets(found)
+    say(report.verdicts(targets))
+    if as_json:
+        print(json.dumps({"load": load} | _document(options, found, targets, failed), indent=2))
+    for name, why in failed.items():
+        print(f"FAILED: {name} could not be measured: {why}", file=sys.stderr)
+    return 1 if failed else 0
 
 
-def redis_commands(contenders: Mapping[str, tuple[server.Server, Measure]], jobs: int) -> None:
-    """Commands that Redis carried out for each check, what the scripts call included."""
-    print("\nRedis commands a check")
-    for name, (store, run) in contenders.items():
-        before = store.commands()
-        run(jobs)
-        spent = Counter(store.commands())
-        spent.subtract(before)
-        for own in ("info", "zcard", "hget"):  # how this program watches
-            spent.pop(own, None)
-        most = ", ".join(f"{command} {calls / jobs:.2f}" for command, calls in spent.most_common(6))
-        print(f"{name:<16}{spent.total() / jobs:>8.2f}   {most}")
-
-
-def idle(fleet: moie.Fleet, seconds: float) -> None:
-    """CPU and memory of every part while 100 cyclic jobs wait for their time."""
-    fleet.load_cyclic(100)
-    time.sleep(min(seconds, 10))  # their first runs
-    before = {name: cpu_s(pid) for name, pid in fleet.parts.items()}
-    time.sleep(seconds)
-    print(f"\nidle for {seconds:g} s with 100 cyclic jobs of 10 min   CPU of a core   memory")
-    for name, pid in fleet.parts.items():
-        print(f"{name:<48}{(cpu_s(pid) - before[name]) / seconds:>14.2%}{memory_mb(pid):>7.0f} MB")
+def _document(
+    options: Options, found: dict[str, list[Any]], targets: list[report.Target], failed: dict[str, str]
+) -> dict[str, Any]:
+    machine = {
+        "cores": CORES,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "celery": celery.__version__,
+        "redis-py": redis.__version__,
+    }
+    measured = {name: [asdict(row) for row in rows] for name, rows in found.items()}
+    judged = [asdict(target) | {"met": target.met} for target in targets]
+    return {"machine": machine, "options": asdict(options)} | measured | {"targets": judged, "failed": failed}
 
 
 if __name__ == "__main__":
