@@ -82,9 +82,11 @@ def work(hint: Hint, desk: Desk) -> dict[str, int]:
         desk.fleet.ring()
         return {}
     batch = Batch(hint, clock.monotonic(), asked + desk.lease.total_seconds())
-    stops = [_open(batch, attempt, desk) for attempt in attempts]
-    _register(list(batch.waiting), desk, asked)
+    stops: list[ClosingStop] = []
     try:
+        for attempt in attempts:
+            stops.append(_open(batch, attempt, desk))
+        _register(list(batch.waiting), desk, asked)
         _drive(batch, desk)
     finally:
         desk.tools.runner.forget(list(batch.runs))

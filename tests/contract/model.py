@@ -67,7 +67,10 @@ PLANS = (
         job("d", 3), job("g", 3, needs=("d",)), job("f", 5, imported=True),
         cyclic("x", 1, timing="u"), cyclic("z", 7, at_load=True), approvals=(3,),
     ),
-    plan(job("a", 1, version=2), job("f", 5, queue="scan"), cyclic("i", 9, idle=True), cyclic("x", 3, version=1)),
+    plan(
+        job("a", 1, version=2), job("d", 2), job("f", 5, queue="scan"),
+        cyclic("i", 9, idle=True), cyclic("x", 3, version=1),
+    ),
 )  # fmt: skip
 
 
@@ -136,10 +139,9 @@ class World:
         hint = self.messages.pop(a % len(self.messages))
         nonce = self.name()
         attempts = self.each(lambda store: store.begin(hint, nonce, "w", LEASE))
-        flags = self.twin.flags
         for attempt in attempts:
-            if not attempt.definition.cyclic and attempt.definition.phase > flags.frontier:
-                raise ViolationError(f"{attempt.definition.id} began before its phase")
+            if what := self.twin.unmet(self.twin.jobs[attempt.definition.id]):
+                raise ViolationError(f"{attempt.definition.id} began and waits for {what}")
         if b % 5 == 0 and self.each(lambda store: store.begin(hint, nonce, "w", LEASE)) != attempts:
             raise ViolationError("the same nonce got another answer")
         if b % 7 == 0:
@@ -326,11 +328,12 @@ class World:
         for _ in range(60):
             if self.twin.flags.frontier == SOVEREIGN and not self.twin.leases:
                 return
-            self._good_round()
+            self.go_well(0, 0)
         stuck = {n: s.place for n, s in self.twin.jobs.items() if s.place != Place.COMPLETED}
         raise ViolationError(f"the plan does not end: {stuck}, frontier {self.twin.flags.frontier}")
 
-    def _good_round(self) -> None:
+    def go_well(self, _: int, __: int) -> None:
+        """A beat and workers without any fault."""
         self.advance(20_000)
         self.each(lambda store: store.rescue())
         for name, state in sorted(self.twin.jobs.items()):
@@ -348,7 +351,7 @@ class World:
 STEPS: tuple[tuple[Callable[[World, int, int], None], int], ...] = (
     (World.wait, 4), (World.reserve, 6), (World.begin, 6), (World.settle, 5), (World.late, 1), (World.renew, 1),
     (World.arm, 1), (World.die, 2), (World.release, 1), (World.rescue, 2), (World.gap, 1), (World.beat, 1),
-    (World.load, 1), (World.apply, 2), (World.operate, 3),
+    (World.load, 1), (World.apply, 2), (World.operate, 3), (World.go_well, 2),
 )  # fmt: skip
 CHOICES = [step for step, weight in STEPS for _ in range(weight)]
 

@@ -325,6 +325,20 @@ def test_an_error_of_ours_is_a_dead_letter_and_ends_no_thread(heart: Heart, kind
     assert len(heart.runner.forgotten) == 2
 
 
+def test_without_a_guard_nothing_runs_and_nothing_is_kept(heart: Heart, monkeypatch: pytest.MonkeyPatch) -> None:
+    heart.load(*jobs(TEN))
+
+    def renewed(tokens: object, lease: object, sent_at: object) -> None:
+        raise OSError("the guard is gone")
+
+    monkeypatch.setattr(heart.runner, "renewed", renewed)
+    with pytest.raises(OSError, match="the guard is gone"):
+        work(heart.hint(*TEN), heart.desk())
+    assert heart.runner.commands == []
+    assert len(heart.runner.forgotten) == 10
+    assert all(stop.closed for stop in heart.stops)
+
+
 def test_no_thread_is_left(heart: Heart) -> None:
     heart.threads = 8
     heart.load(*jobs(TEN))
