@@ -132,8 +132,8 @@ class Core:
 
     def advance_frontier(self) -> None:
         """Compute the frontier again; record what was reached, wake what waited for it."""
-        if self.flags.loading:
-            return
+        if self.flags.loading or not self.flags.revision:
+            return  # a plan without phases yet is not sovereign
         old, new = self.flags.frontier, frontier(self.open_phases())
         if new == old and new <= self.flags.reached:
             return

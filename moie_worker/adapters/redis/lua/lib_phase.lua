@@ -1,7 +1,7 @@
 -- The frontier: the smallest open phase, computed from `phases:open` at the end of every script that changes a job.
-local flags = redis.call('HMGET', p .. 'plan', 'frontier', 'reached', 'loading')
+local flags = redis.call('HMGET', p .. 'plan', 'frontier', 'reached', 'loading', 'revision')
 local front, reached = tonumber(flags[1] or -1), tonumber(flags[2] or -1)
-local loading = flags[3] == '1'
+local loading, loaded = flags[3] == '1', flags[4]
 local awaiting = {}
 
 local function awaits(phase)
@@ -53,7 +53,7 @@ end
 
 local function advance_frontier()
   flush_counts()
-  if loading then return end
+  if loading or not loaded then return end -- a plan without phases yet is not sovereign
   local first = redis.call('ZRANGE', p .. 'phases:open', 0, 0)[1]
   local new = first and tonumber(first) or LIMITS.SOVEREIGN
   if new == front and new <= reached then return end
