@@ -33,13 +33,15 @@ class Fleet:
     def run_plan(self, jobs: int) -> float:
         """Seconds from the moment a plan of so many `true` is committed to Redis to its last settled check."""
         name = f"bench-{next(NAMES)}"
-        plan, redis = Keys(name)("plan"), self.server.client
+        key, redis = Keys(name), self.server.client
         with loading(self.folder, self.env, name, [checks(jobs)]) as loader:
-            until("the plan is committed", lambda: redis.hexists(plan, "revision"), every_s=0.002)
+            until("the plan is committed", lambda: _failed(loader) or redis.hexists(key("plan"), "revision"), 60, 0.002)
             began = time.monotonic()
-            until("the plan is sovereign", lambda: redis.hexists(plan, "sovereign_at"))
+            until("the plan is sovereign", lambda: _failed(loader) or redis.hexists(key("plan"), "sovereign_at"))
             seconds = time.monotonic() - began
             finish(loader, self.folder)
+        if redis.hgetall(key("counts")) != {"1:job:completed": str(jobs)}:
+            raise RuntimeError(f"not every check was completed: {redis.hgetall(key('counts'))}")
         return seconds
 
     def idle_with(self, jobs: int) -> None:
@@ -67,6 +69,10 @@ def loading(
     document.write_text(json.dumps({"version": 3, "phases": written}))
     with process(folder / "load.log", env, "-c", MOIE, "load", str(document), "--plan", plan) as loader:
         yield loader
+
+
+def _failed(loader: subprocess.Popen[bytes]) -> bool:
+    return loader.poll() not in (None, 0)
 
 
 def finish(loader: subprocess.Popen[bytes], folder: Path) -> None:
