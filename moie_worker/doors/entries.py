@@ -10,30 +10,52 @@ from celery.beat import ScheduleEntry
 
 from moie_worker.plan.times import Ms, moment, ms_of, to_ms
 
-FIRST_SLOT_DIGITS = 12
+DIGEST_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is kept of an entry: its next slot, and which definition computed it."""
+    """What is kept of an entry: when a beat has to do something about it."""
 
-    slot: Ms
-    definition: str
+    at: Ms
+    taken: Ms | None = None  # the slot that a beat publishes just now; `at` is when another beat may do it instead
+
+    @property
+    def slot(self) -> Ms:
+        """The slot to fire: after a beat that died while publishing the same one, so that the message has its id."""
+        return self.at if self.taken is None else self.taken
 
     def text(self) -> str:
         """The form in Redis."""
-        return f"{self.slot}|{self.definition}"
+        return str(self.at) if self.taken is None else f"{self.at}!{self.taken}"
 
     @classmethod
     def parse(cls, text: str) -> "Due":
         """Read what `text` wrote."""
-        slot, _, definition = text.partition("|")
-        return cls(int(slot), definition)
+        at, _, taken = text.partition("!")
+        return cls(int(at), int(taken) if taken else None)
 
 
-def definition(entry: ScheduleEntry) -> str:
-    """A short digest of an entry's schedule: another schedule computes other slots."""
-    return hashlib.sha256(repr(entry.schedule).encode()).hexdigest()[:FIRST_SLOT_DIGITS]
+def key(entry: ScheduleEntry) -> str:
+    """What an entry is kept under: its name and a digest of its schedule.
+
+    A changed schedule so begins anew, and beats that disagree about it, as in a rolling upgrade, each keep their own
+    instead of undoing each other's for ever.
+    """
+    digest = hashlib.sha256(_told(entry.schedule).encode()).hexdigest()
+    return f"{digest[:DIGEST_DIGITS]}:{entry.name}"
+
+
+def _told(schedule: Any) -> str:
+    """All that tells one schedule from another, the same in every process."""
+    kind = type(schedule)
+    every = getattr(schedule, "run_every", None)
+    if isinstance(every, timedelta):  # its own text is rounded
+        told = f"{every.total_seconds()} {getattr(schedule, 'relative', False)}"
+    else:
+        # Without a text of its own a schedule is shown with its address in memory.
+        told = repr(schedule) if any("__repr__" in vars(base) for base in kind.__mro__[:-1]) else ""
+    return f"{kind.__qualname__} {told} {getattr(schedule, 'tz', '')}"
 
 
 def following(entry: ScheduleEntry, slot: Ms, now: Ms) -> Ms:
@@ -42,7 +64,7 @@ def following(entry: ScheduleEntry, slot: Ms, now: Ms) -> Ms:
     After a time without any beat one message is sent, not one for each slot that was missed.
     """
     every = getattr(entry.schedule, "run_every", None)
-    if isinstance(every, timedelta):
+    if isinstance(every, timedelta) and not getattr(entry.schedule, "relative", False):
         step = max(1, to_ms(every))
         return slot + (max(0, now - slot) // step + 1) * step
     return _by_calendar(entry.schedule, max(slot, now))
@@ -54,7 +76,7 @@ def first(entry: ScheduleEntry, now: Ms) -> Ms:
 
 
 def _by_calendar(schedule: Any, after: Ms) -> Ms:
-    """Ask a crontab or solar schedule for the first time after another."""
+    """Ask a crontab, a solar or a rounded schedule for the first time after another."""
     at = moment(after)
     before, schedule.nowfun = schedule.nowfun, lambda: at
     try:

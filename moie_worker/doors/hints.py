@@ -3,12 +3,18 @@
 from collections.abc import Callable
 
 from celery import Celery
+from kombu.exceptions import OperationalError
 
 from moie_worker.errors import UnreachableError
 from moie_worker.plan.flow import Hint
 
 WORK = "moie.work"
 SHOWN_JOBS = 4  # names that Flower shows of a larger hint
+
+
+def broker_errors(app: Celery) -> tuple[type[Exception], ...]:
+    """What a publish raises when the broker is away: kombu's own word, or what its transport says."""
+    return (OperationalError, *app.connection_for_write().connection_errors)
 
 
 def publisher(app: Celery) -> Callable[[str, Hint], None]:
@@ -26,7 +32,7 @@ def publisher(app: Celery) -> Callable[[str, Hint], None]:
                 argsrepr=f"{len(hint.jobs)} of {plan}: {names}",
                 retry=False,
             )
-        except app.connection_for_write().connection_errors as error:
+        except broker_errors(app) as error:
             raise UnreachableError(f"the broker does not take a hint: {error}. It is offered again") from error
 
     return publish

@@ -22,7 +22,7 @@ from celery.beat import ScheduleEntry, Scheduler
 from moie_worker.adapters.redis.entries import RedisEntries
 from moie_worker.doors import entries as slots
 from moie_worker.doors.envelope import record
-from moie_worker.doors.hints import WORK, publisher
+from moie_worker.doors.hints import WORK, broker_errors, publisher
 from moie_worker.doors.state import same_redis, system_of
 from moie_worker.errors import MoieError
 from moie_worker.heart.dispatch import Dispatcher
@@ -99,37 +99,63 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
 
     def _fire_entries(self) -> Ms | None:
         """Fire every entry that is due; returns when the next one is."""
-        now, kept = self._entries.peek(self.schedule)
-        return min((self._fire(name, entry, kept.get(name, ""), now) for name, entry in self.schedule.items()),
-                   default=None)  # fmt: skip
+        known = self._keyed()
+        now, kept = self._entries.peek(known)
+        dues: list[Ms] = []
+        for key, entry in known.items():
+            try:
+                dues.append(self._fire(key, entry, kept.get(key, ""), now))
+            except broker_errors(self.app) as error:
+                log.error("beat: the broker does not take %s: %s", entry.name, error)
+                return now + RESERVED_MS
+        return min(dues, default=None)
 
-    def _fire(self, name: str, entry: ScheduleEntry, kept: str, now: Ms) -> Ms:
-        definition = slots.definition(entry)
-        due = slots.Due.parse(kept) if kept else None
-        if due is None or due.definition.partition("!")[0] != definition:
-            first = slots.Due(slots.first(entry, now), definition)
-            self._entries.advance(name, kept, first.text())
-            return first.slot
-        if due.slot > now:
-            return due.slot
-        return self._fire_slot(entry, due, kept, now)
+    def _keyed(self) -> dict[str, ScheduleEntry]:
+        return {slots.key(entry): entry for entry in self.schedule.values()}
 
-    def _fire_slot(self, entry: ScheduleEntry, due: slots.Due, kept: str, now: Ms) -> Ms:
-        slot = _fixed_slot(due)
-        following = slots.Due(slots.following(entry, slot, now), slots.definition(entry))
-        log.info("beat: sending due task %s (%s)", entry.name, entry.task)
+    def _fire(self, key: str, entry: ScheduleEntry, kept: str, now: Ms) -> Ms:
+        """Do what is to be done about an entry; returns when to look at it again."""
+        if not kept:
+            first = slots.Due(slots.first(entry, now))
+            self._entries.advance(key, kept, first.text())
+            return first.at
+        due = slots.Due.parse(kept)
+        if due.at > now:
+            return due.at
+        following = slots.Due(slots.following(entry, due.slot, now))
+        try:
+            if self._fire_slot(key, entry, due.slot, kept, following.text(), now):
+                log.info("beat: sent %s (%s)", entry.name, entry.task)
+        except MoieError:
+            raise
+        except broker_errors(self.app):
+            raise
+        except Exception:
+            log.exception("beat: %s cannot be sent; its next slot will be tried", entry.name)
+            self._entries.advance(key, kept, following.text())
+        return following.at
+
+    def _fire_slot(self, key: str, entry: ScheduleEntry, slot: Ms, kept: str, following: str, now: Ms) -> bool:
+        """Send the message of a slot; False when another beat was faster."""
         if slots.at_most_once(entry):
-            if self._entries.advance(entry.name, kept, following.text()):
+            mine = self._entries.advance(key, kept, following)
+            if mine:
                 self._send(entry, slot)
-            return following.slot
+            return mine
         if self._atomic and (recorded := record(self.app, lambda producer: self._send(entry, slot, producer))):
-            self._entries.fire(entry.name, kept, following.text(), *recorded)
-            return following.slot
-        reserved = slots.Due(now + RESERVED_MS, f"{slots.definition(entry)}!{slot}")
-        if self._entries.advance(entry.name, kept, reserved.text()):
+            return self._entries.fire(key, kept, following, *recorded)
+        taken = slots.Due(now + RESERVED_MS, taken=slot).text()
+        if not self._entries.advance(key, kept, taken):
+            return False
+        try:
             self._send(entry, slot)
-            self._entries.advance(entry.name, reserved.text(), following.text())
-        return min(reserved.slot, following.slot)
+        except broker_errors(self.app):
+            raise  # whoever looks when the reservation is over tries again
+        except Exception:
+            self._entries.advance(key, taken, following)
+            raise
+        self._entries.advance(key, taken, following)
+        return True
 
     def _send(self, entry: ScheduleEntry, slot: Ms, producer: Any = None) -> None:
         args, kwargs = list(entry.args or ()), dict(entry.kwargs or {})
@@ -149,7 +175,7 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
             return
         started = self._system.fleet.now()
         fleet = self._system.fleet
-        fleet.beat_here(Beat(self.name, socket.gethostname(), os.getpid(), started, tuple(self.schedule)), PRESENCE)
+        fleet.beat_here(Beat(self.name, socket.gethostname(), os.getpid(), started, tuple(self._keyed())), PRESENCE)
         if self._said_at is None:
             atexit.register(self._say_gone)
         else:  # not in the first tick: beats that start together must hear of each other
@@ -176,9 +202,3 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
         """For the banner."""
         entries = len(self.app.conf.beat_schedule or ())
         return f"    . entries -> {entries}, due times in Redis, any number of beats"
-
-
-def _fixed_slot(due: slots.Due) -> Ms:
-    """The slot to fire: after a beat that died while publishing it is the reserved one, with the same id."""
-    _, _, slot = due.definition.partition("!")
-    return int(slot) if slot else due.slot

@@ -28,12 +28,14 @@ class Dispatcher:
     publish: Callable[[str, Hint], None]  # to the workers of its queue
     _busy: dict[str, set[str]] = field(default_factory=dict)  # queue -> plans that had something for it
     _turn: int = 0
-    _away: bool = False
+    _away: bool = False  # Redis was, when it was asked last
+    _mute: bool = False  # the broker was, in this look
 
     def look(self) -> Ms | None:
         """Look once at every plan; returns when the next timed job comes (Redis' time), 0 to look again at once.
 
-        Raises UnreachableError when Redis is away; what was reserved and not published is offered again.
+        Raises UnreachableError when Redis is away. Where only the broker is, everything else goes on; what was
+        reserved and not published is offered again.
         """
         try:
             return self._look()
@@ -46,6 +48,7 @@ class Dispatcher:
         if self._away:
             self._tell_gap(plans)
         workers, _ = self.fleet.workers()
+        self._mute = False
         self._turn += 1
         turn = self._turn % len(plans) if plans else 0
         dues = [self._look_at(plan, workers) for plan in plans[turn:] + plans[:turn]]
@@ -74,10 +77,21 @@ class Dispatcher:
         window = -(-slots(workers, queue) // max(1, len(busy | {plan})))  # rounded up: each plan gets a turn
         reserved = store.reserve(queue, window, secrets.token_hex(6))
         for hint in reserved.hints:
-            self.publish(plan, hint)
+            if not self._published(plan, hint):
+                return None
             store.sent(hint)
         (busy.add if reserved.hints or reserved.more else busy.discard)(plan)
         return 0 if reserved.more else reserved.next_due
+
+    def _published(self, plan: str, hint: Hint) -> bool:
+        """False when the broker does not take it, and for the rest of this look: each try may take seconds."""
+        if not self._mute:
+            try:
+                self.publish(plan, hint)
+            except UnreachableError as error:
+                log.error("%s", error)
+                self._mute = True
+        return not self._mute
 
 
 def _is_loading(store: Store) -> bool:

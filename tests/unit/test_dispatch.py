@@ -192,3 +192,23 @@ def test_without_plans_there_is_nothing_to_look_at() -> None:
     bench = Bench()
     bench.fleet.names = []
     assert bench.beat.look() is None
+
+
+def test_a_broker_that_is_away_is_no_gap_of_redis_and_stops_no_rescue() -> None:
+    bench = Bench()
+    load(bench.store, {"id": "a"}, {"id": "b"})
+    bench.beat.look()
+    bench.store.begin(bench.published[0][1], "n", "w", LEASE)
+    asked: list[Hint] = []
+
+    def away(plan: str, hint: Hint) -> None:
+        asked.append(hint)
+        raise UnreachableError("the broker")
+
+    bench.publish = away
+    bench.time.advance(33_000)
+    bench.beat.look()
+    bench.beat.look()
+    assert bench.store.job("a").losses == 1
+    assert bench.store.gap_at == 0
+    assert len(asked) == 1  # each try may take seconds: once a look, and these two wait for theirs now
