@@ -19,6 +19,7 @@ from json import dumps
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
@@ -286,3 +287,10 @@ def farm_in(prefix: str = "moie") -> Iterator[Farm]:
             yield farm
         finally:
             farm.close()
+
+
+@pytest.fixture
+def farm() -> Iterator[Farm]:
+    """Servers and processes of the test's own, which leave nothing."""
+    with farm_in() as made:
+        yield made

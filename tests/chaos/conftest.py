@@ -1,13 +1,5 @@
-"""Every test here gets servers and processes of its own, and leaves none."""
+"""Every test here may have servers and processes of its own."""
 
-from collections.abc import Iterator
+from tests.farm import farm
 
-import pytest
-
-from tests.farm import Farm, farm_in
-
-
-@pytest.fixture
-def farm() -> Iterator[Farm]:
-    with farm_in() as made:
-        yield made
+__all__ = ["farm"]

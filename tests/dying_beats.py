@@ -1,0 +1,21 @@
+"""A scheduler that is killed at the worst moment: `celery -A tests.ordinary_app beat -S tests.dying_beats:Dying`."""
+
+import os
+import signal
+from typing import Any
+
+from celery.beat import ScheduleEntry
+
+from moie_worker.doors.scheduler import PlanScheduler
+
+
+class Dying(PlanScheduler):
+    """Gets a SIGKILL before or after it publishes the entry that SHOP_DIES names, as `often before`."""
+
+    def _send(self, entry: ScheduleEntry, *args: Any) -> None:
+        name, when = os.environ["SHOP_DIES"].split()
+        if entry.name == name and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        super()._send(entry, *args)
+        if entry.name == name:
+            os.kill(os.getpid(), signal.SIGKILL)
