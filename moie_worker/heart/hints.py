@@ -60,6 +60,7 @@ class Batch:
     hint: Hint
     begun_at: float
     held_until: float  # monotonic end of the leases
+    leave_at: float | None = None  # when the worker's patience ends, once it was asked to end
     runs: dict[str, Run] = field(default_factory=dict)  # all of them, by token
     waiting: deque[Run] = field(default_factory=deque)
     running: dict[str, Run] = field(default_factory=dict)
@@ -187,7 +188,9 @@ def _mind(batch: Batch, desk: Desk, now: float) -> None:
     overtime = (HINT_MS + OVERTIME_MS) / 1000
     if desk.leaving() or now - batch.begun_at > overtime:
         _give_back(batch, desk)
-    if desk.leaving() and now - batch.begun_at > desk.patience.total_seconds():
+    if batch.leave_at is None and desk.leaving():
+        batch.leave_at = now + desk.patience.total_seconds()
+    if batch.leave_at is not None and now > batch.leave_at:
         _stop(batch, LEAVING)
 
 
