@@ -92,6 +92,7 @@ class World:
     messages: list[Hint] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     settled: set[str] = field(default_factory=set)
+    digests: dict[str, str] = field(default_factory=dict)  # of what was begun, by token
     ended: list[tuple[Settlement, Hint]] = field(default_factory=list)
     completed: set[str] = field(default_factory=set)
     names: int = 0
@@ -140,14 +141,25 @@ class World:
         nonce = self.name()
         attempts = self.each(lambda store: store.begin(hint, nonce, "w", LEASE))
         for attempt in attempts:
-            if what := self.twin.unmet(self.twin.jobs[attempt.definition.id]):
-                raise ViolationError(f"{attempt.definition.id} began and waits for {what}")
+            self.check_begun(attempt)
         if b % 5 == 0 and self.each(lambda store: store.begin(hint, nonce, "w", LEASE)) != attempts:
             raise ViolationError("the same nonce got another answer")
         if b % 7 == 0:
             self.messages.append(hint)
         if attempts:
             self.held.append(Held(hint, nonce, attempts))
+
+    def check_begun(self, attempt: Attempt) -> None:
+        """What began waits for nothing, and its phase was approved as it is."""
+        twin, this = self.twin, attempt.definition
+        self.digests[attempt.token] = this.digest
+        if what := twin.unmet(twin.jobs[this.id]):
+            raise ViolationError(f"{this.id} began and waits for {what}")
+        phase, answer = twin.phases.get(this.phase), twin.approvals.get(this.phase)
+        if phase is None:
+            raise ViolationError(f"{this.id} began and its phase is gone")
+        if phase.approval and not this.at_load and (answer is None or answer.digest != phase.digest):
+            raise ViolationError(f"{this.id} began and nobody approved phase {phase.id} as it is")
 
     def settle(self, a: int, b: int) -> None:
         if not self.held:
@@ -173,6 +185,8 @@ class World:
             if settlement.token in self.settled:
                 raise ViolationError("a token settled twice")
             self.settled.add(settlement.token)
+            if self.digests[settlement.token] != self.twin.jobs[settlement.job].definition.digest:
+                raise ViolationError(f"{settlement.job} was settled by what another command did")
 
     def verdict(self, attempt: Attempt, choice: int) -> Settlement:
         """Some ending that a worker could choose."""
@@ -344,6 +358,8 @@ class World:
             for hint in self.each(partial(_reserve, queue, self.name())).hints:
                 self.each(partial(_sent, hint))
                 attempts = self.each(partial(_begin, hint, self.name()))
+                for attempt in attempts:
+                    self.check_begun(attempt)
                 self._settle([self.verdict(attempt, 5) for attempt in attempts], hint, done=True)
         self.check()
 

@@ -125,6 +125,33 @@ def test_what_is_removed_and_loaded_again_while_it_runs_goes_on(trace: Trace) ->
     assert trace.place("a") is Place.COMPLETED
 
 
+def test_a_removed_job_does_not_begin_the_slot_that_it_armed(trace: Trace) -> None:
+    trace.load(cyclic("x", 1), job("b", 1))
+    hint, attempt = trace.start("x")
+    slot = trace.time.now + 100
+    trace.store.arm(attempt.token, slot, slot)
+    trace.load(job("b", 1))
+    trace.advance(60_000)
+    assert trace.offered() == {"b"}
+    with pytest.raises(RefusedError, match="is removed"):
+        trace.store.retry("x", *WHO)
+    assert trace.finish(hint, attempt, Place.TIMED) is Answer.REMOVED
+    with pytest.raises(NotFoundError):
+        trace.store.job("x")
+
+
+def test_a_removed_job_that_is_loaded_again_begins_the_slot_that_it_armed(trace: Trace) -> None:
+    trace.load(cyclic("x", 1), job("b", 1))
+    hint, attempt = trace.start("x")
+    slot = trace.time.now + 100
+    trace.store.arm(attempt.token, slot, slot)
+    trace.load(job("b", 1))
+    trace.load(cyclic("x", 1), job("b", 1))
+    assert (trace.place("x"), trace.job("x").due) == (Place.TIMED, slot)
+    assert trace.store.settle([ran(attempt, slot + 1)], hint, done=True) == [Answer.SETTLED]
+    assert trace.job("x").due == slot
+
+
 def test_a_job_that_is_imported_as_done_is_done(trace: Trace) -> None:
     trace.load(job("a", 1, imported=True), job("b", 1, needs=("a",)), job("c", 2))
     assert trace.offered() == {"b"}

@@ -117,6 +117,27 @@ def test_a_hint_that_was_not_published_is_offered_again() -> None:
     assert bench.store.job("a").attempts == 0
 
 
+def test_while_only_the_broker_is_away_everything_else_goes_on() -> None:
+    bench = Bench("p", "q")
+    for store in bench.stores.values():
+        load(store, {"id": "a"}, {"id": "b"})
+    ordinary, tries = bench.publish, []
+
+    def broken(plan: str, hint: Hint) -> None:
+        tries.append(plan)
+        raise UnreachableError("no broker")
+
+    bench.publish = broken
+    bench.beat.look()
+    assert len(tries) == 1  # each may take seconds
+    bench.publish = ordinary
+    bench.time.advance(RESERVE_MS + 1)
+    bench.beat.look()
+    bench.beat.look()
+    assert bench.offers() == {"p": 2, "q": 2}
+    assert {store.gap_at for store in bench.stores.values()} == {0}
+
+
 def test_after_redis_was_away_what_ran_then_is_not_charged() -> None:
     bench = Bench()
     load(bench.store, {"id": "a"})

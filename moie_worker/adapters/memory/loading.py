@@ -67,6 +67,8 @@ class Loading(Core):
         self.wake(f"job:{job}")
         if any(lease.job == job for lease in self.leases.values()):
             self.stop_attempts(job, Stopped.REMOVED)
+            if self.jobs[job].place != Place.RUNNING:  # its next slot is armed and must not begin
+                self.move(job, Place.CANCELLED)
             return
         self.log("job.removed", job)
         self.forget(job)
@@ -76,15 +78,15 @@ class Loading(Core):
         if (old.digest, old.phase, old.cyclic) != (new.digest, new.phase, new.cyclic):
             self._verify_again(state)
             return
-        for lease in self.leases.values():
-            if lease.job == new.id and lease.stopped == Stopped.REMOVED:
-                lease.stopped = None
+        gone = [each for each in self.leases.values() if each.job == new.id and each.stopped == Stopped.REMOVED]
+        for lease in gone:
+            lease.stopped = None
         if old.timing != new.timing:
             state.slot = 0
         moves = state.place in {Place.PARKED, Place.READY, Place.SENT} or (
             state.place == Place.TIMED and old.timing != new.timing
         )
-        if moves and old != new:
+        if (moves and old != new) or (gone and state.place == Place.CANCELLED):
             self.route(new.id)
 
     def _verify_again(self, state: JobState) -> None:

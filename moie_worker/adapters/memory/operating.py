@@ -46,6 +46,8 @@ class Operating(Core):
             raise NotFoundError(f"no job {job!r}")
         if state.place in {Place.COMPLETED, Place.RUNNING, Place.SENT, Place.PARKED}:
             raise RefusedError(f"job {job} is {state.place}")
+        if any(lease.job == job and lease.stopped == Stopped.REMOVED for lease in self.leases.values()):
+            raise RefusedError(f"job {job} is removed")
         self._restart(job)
         if letter := self.letters.get(job):
             letter.replayed_at = self.now

@@ -20,6 +20,8 @@ local function remove(job, st)
   st.drev = revision
   write_state(job, st)
   stop_attempts(job, st, old, 'removed')
+  -- Its next slot is armed and must not begin.
+  if st.place ~= 'running' then move(job, st, old, 'cancelled') end
 end
 
 local function verify_again(job, st, old, new)
@@ -47,10 +49,11 @@ local function replace(job, st, new_text, new)
   if old.digest ~= new.digest or old.phase ~= new.phase or old.cyclic ~= new.cyclic then
     return verify_again(job, st, old, new)
   end
+  local gone = false
   for _, token in ipairs(tokens_of(job, st, old)) do
     local record = read_attempt(token)
     if record.stopped == 'removed' then
-      record.stopped = nil
+      gone, record.stopped = true, nil
       write_attempt(token, record)
     end
   end
@@ -60,7 +63,7 @@ local function replace(job, st, new_text, new)
   enter(job, st, new, st.place, st.score)
   local moves = st.place == 'parked' or st.place == 'ready' or st.place == 'sent'
     or (st.place == 'timed' and old.timing ~= new.timing)
-  if moves and old_text ~= new_text then route(job, st, new) end
+  if (moves and old_text ~= new_text) or (gone and st.place == 'cancelled') then route(job, st, new) end
 end
 
 local function apply(job)

@@ -8,8 +8,12 @@ local st = read_state(job)
 if not st then return 'missing' end
 local refused = {completed = 1, running = 1, sent = 1, parked = 1}
 if refused[st.place] then return st.place end
+local def = definition(job, st)
+for _, token in ipairs(tokens_of(job, st, def)) do
+  if read_attempt(token).stopped == 'removed' then return 'removed' end
+end
 start_anew(st)
-route(job, st, definition(job, st))
+route(job, st, def)
 if redis.call('EXISTS', p .. 'dead:job:' .. job) == 1 then
   redis.call('HSET', p .. 'dead:job:' .. job, 'replayed_at', text(now))
 end
