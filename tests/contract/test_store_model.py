@@ -9,7 +9,7 @@ from tests.contract.conftest import ManualRedis
 from tests.contract.model import Step, ViolationError, World, play, schedule, shrink, told, twin_world
 
 SCHEDULES = 10_000
-LOCKSTEP = 100
+LOCKSTEP = 80
 
 
 def explain(seed: int, make: Callable[[], World], *, agree: bool) -> str:
