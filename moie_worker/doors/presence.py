@@ -76,13 +76,17 @@ class Presence(threading.Thread):
 
 
 def describe(consumer: Any, now: int) -> Worker:
-    """What a worker is, from its consumer: one process of a pool of several is kept for heartbeats."""
-    concurrency = int(consumer.controller.concurrency)
+    """What a worker is, from its consumer."""
     return Worker(
         name=str(consumer.hostname),
         host=socket.gethostname(),
         pid=os.getpid(),
         queues=tuple(consumer.app.amqp.queues.consume_from),
-        slots=max(1, concurrency - 1),
+        slots=slots_of(int(consumer.controller.concurrency)),
         started_at=now,
     )
+
+
+def slots_of(concurrency: int) -> int:
+    """How many hints a pool works on at once: one process of several is kept for heartbeats."""
+    return max(1, concurrency - 1)

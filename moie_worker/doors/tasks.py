@@ -13,7 +13,8 @@ from beat_schedule import HEARTBEAT
 from moie_worker import wiring
 from moie_worker.adapters.stop import StopFlag
 from moie_worker.doors.hints import WORK
-from moie_worker.doors.presence import Presence
+from moie_worker.doors.presence import Presence, slots_of
+from moie_worker.doors.slots import Slots
 from moie_worker.heart import heartbeat, hints
 from moie_worker.heart.attempt import Tools
 from moie_worker.plan.flow import Hint
@@ -22,6 +23,8 @@ from moie_worker.ports import Stop
 # Shared with the children of the pool, which are forked after this module was imported: 1 once the worker was asked
 # to end. A signal tells only the parent; this is seen by all of them at once.
 LEAVING = mmap.mmap(-1, 1)
+SLOTS = Slots()
+SLOT_PATIENCE_S = 2.0  # how long a hint waits for a slot, and a heartbeat behind it
 
 
 def leaving() -> bool:
@@ -76,8 +79,12 @@ def _wait(stop: Stop, seconds: float) -> bool:
 @shared_task(name=WORK, bind=True)  # type: ignore[untyped-decorator]
 def work(self: Any, plan: str, queue: str, hint: str, jobs: list[str]) -> str:
     """Work on a hint; returns what came of it, for people."""
-    table = desk(plan, os.getpid(), str(self.request.hostname))
-    summary = hints.work(Hint(hint, queue, tuple(jobs)), table)
+    table, named = desk(plan, os.getpid(), str(self.request.hostname)), Hint(hint, queue, tuple(jobs))
+    with SLOTS.take(SLOT_PATIENCE_S, leaving) as mine:
+        if not mine:
+            hints.decline(named, table)
+            return "every slot is taken: given back"
+        summary = hints.work(named, table)
     return ", ".join(f"{number} {what}" for what, number in summary.items()) or "nothing was due"
 
 
@@ -88,6 +95,11 @@ def heart_beat(self: Any) -> str:
     plans = system.fleet.plans()
     said = [heartbeat.beat(system.store(plan), system.fleet, str(self.request.hostname)) for plan in plans]
     return "\n".join(said) or "no plan is loaded"
+
+
+@signals.worker_init.connect  # type: ignore[untyped-decorator]
+def _on_init(sender: Any, **_: Any) -> None:
+    SLOTS.number = slots_of(int(sender.concurrency))
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]

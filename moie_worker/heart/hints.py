@@ -96,6 +96,12 @@ def work(hint: Hint, desk: Desk) -> dict[str, int]:
     return batch.summary
 
 
+def decline(hint: Hint, desk: Desk) -> None:
+    """Give back what a hint names, for which there is no room here; it is offered again. Raises UnreachableError."""
+    attempts = desk.store.begin(hint, secrets.token_hex(8), desk.tools.worker, desk.lease)
+    desk.store.release([attempt.token for attempt in attempts], hint, True)
+
+
 def _open(batch: Batch, attempt: Attempt, desk: Desk) -> ClosingStop:
     """Make an attempt ready to run; a definition that cannot be read ends it at once."""
     stop = desk.make_stop()
