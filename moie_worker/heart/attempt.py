@@ -99,7 +99,7 @@ def _act(run: Run, tools: Tools, slot: str) -> Evidence:
     action = run.job.action
     if action is None:
         return Evidence(Outcome.BROKEN, "the job has no action")
-    return tools.actions.run(
+    acted = tools.actions.run(
         action.use,
         ActionContext(
             plan=tools.plan,
@@ -114,6 +114,10 @@ def _act(run: Run, tools: Tools, slot: str) -> Evidence:
             pause=lambda seconds: tools.wait(run.stop, seconds),
         ),
     )
+    if acted.outcome is Outcome.CANCELLED and run.stop.reason is None:
+        # Nobody asked for it, so it is no end that would be offered again for ever.
+        return replace(acted, outcome=Outcome.FAILED, message=f"gave up by itself: {acted.message}")
+    return acted
 
 
 def _command(run: Run, slot: str) -> Command:

@@ -89,6 +89,7 @@ SENTENCES: dict[str, Sentence] = {
     "job.cancelled": _ended("was stopped and is cancelled"),
     "job.lost": _ended("was lost: its worker went away; it is offered again"),
     "job.superseded": _ended("changed while it ran; it is verified again"),
+    "job.repaired": _ended("was put right by the audit"),
     "job.removed": _ended("was removed from the plan"),
     "job.dead": _ended("is DEAD"),
     "job.cancel": _plain("job {job} taken out of the plan"),

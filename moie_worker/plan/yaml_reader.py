@@ -57,6 +57,7 @@ class _Frame:
     anchor: str | None
     before: int  # values read before it
     key: Any = _NOTHING
+    merging: bool = False  # the key is a plain <<
     merges: list[dict[str, Any]] = field(default_factory=list)
 
     def here(self) -> Iterator[str | int]:
@@ -167,10 +168,12 @@ class Reader:
         if key in frame.value:
             raise self._refused(f"the key {key!r} is there twice; keep one", event)
         frame.key = key
+        # Only a plain << merges; a quoted one is a key like any other.
+        frame.merging = key == MERGE and isinstance(event, yaml.ScalarEvent) and bool(event.implicit[0])
 
     def _pair(self, frame: _Frame, value: Any, event: yaml.NodeEvent | None) -> None:
         key, frame.key = frame.key, _NOTHING
-        if key != MERGE:
+        if not frame.merging:
             frame.value[key] = value
             return
         merged = value if isinstance(value, list) else [value]

@@ -7,7 +7,7 @@ import redis
 
 from moie_worker.adapters.redis import keys
 from moie_worker.adapters.redis.connect import connect
-from moie_worker.adapters.redis.fleet import RINGS_KEPT, RedisFleet
+from moie_worker.adapters.redis.fleet import MISSED_FOR, RINGS_KEPT, RedisFleet
 from moie_worker.errors import UnreachableError
 from moie_worker.plan.presence import Beat, Worker, slots
 
@@ -46,6 +46,15 @@ def test_a_worker_that_went_without_a_word_is_missed_until_it_is_back(
     assert fleet.workers() == ([worker("w2")], ["w1"])
     fleet.worker_here(worker("w1"), TTL)
     assert fleet.workers() == ([worker("w1"), worker("w2")], [])
+
+
+def test_who_is_gone_for_a_day_is_missed_no_more(fleet: RedisFleet, redis_client: "redis.Redis") -> None:
+    fleet.worker_here(worker("pod-1"), TTL)
+    redis_client.pexpire(keys.worker("pod-1"), 0)
+    redis_client.zincrby(keys.WORKERS, -MISSED_FOR.total_seconds() * 1000 + 60_000, "pod-1")
+    assert fleet.workers() == ([], ["pod-1"])
+    redis_client.zincrby(keys.WORKERS, -61_000, "pod-1")
+    assert fleet.workers() == ([], [])
 
 
 def test_presence_is_renewed_for_its_time(fleet: RedisFleet, redis_client: "redis.Redis") -> None:

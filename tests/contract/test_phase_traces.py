@@ -110,7 +110,7 @@ def test_a_regression_freezes_what_is_later_but_not_what_watches(trace: Trace) -
     assert trace.store.overview().flags.frontier == 1
     assert trace.begin(hints["b"]) == []
     assert len(trace.begin(hints["x"])) == 1
-    with pytest.raises(RefusedError, match="is parked"):
+    with pytest.raises(RefusedError, match="waits for"):
         trace.store.run("b", *WHO)
     trace.do("a")
     assert reached(trace) == [1, 2]  # no phase is reached twice
@@ -170,5 +170,5 @@ def test_a_watch_that_is_added_to_a_sovereign_plan_runs(trace: Trace) -> None:
 def test_an_idle_cyclic_job_is_never_offered(trace: Trace) -> None:
     trace.load(cyclic("i", 1, idle=True))
     assert trace.offered() == set()
-    with pytest.raises(RefusedError, match="is parked"):
+    with pytest.raises(RefusedError, match="waits for"):
         trace.store.run("i", *WHO)

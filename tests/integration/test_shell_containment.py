@@ -20,6 +20,14 @@ from tests.shell_kit import alive, command, is_alive, wait_until, zombies
 
 pytestmark = pytest.mark.integration
 
+
+@pytest.fixture(autouse=True)
+def collected() -> None:
+    """A runner makes this process inherit orphans: those of workers that earlier tests killed are not this test's."""
+    for pid in zombies():
+        os.waitpid(pid, os.WNOHANG)
+
+
 # Each writes the process id of its daemon to $1 and ends when the daemon is on its own.
 DAEMON = {
     "a background child": "sleep 600 & echo $! > {pid}",

@@ -77,6 +77,15 @@ def test_an_action_that_does_not_work_ends_the_attempt(outcome: Outcome) -> None
     assert len(heart.runner.commands) == 1
 
 
+def test_an_action_that_gives_up_by_itself_has_failed() -> None:
+    heart = Heart()
+    answers(heart, FAILED)
+    heart.actions.does = lambda context: Evidence(Outcome.CANCELLED, "not today")
+    found = run(heart, **ACTION)
+    assert (found.outcome, found.place) == (Outcome.FAILED, Place.TIMED)
+    assert "gave up by itself: not today" in found.message
+
+
 @pytest.mark.parametrize("outcome", [Outcome.BROKEN, Outcome.TIMED_OUT, Outcome.CANCELLED])
 def test_a_check_that_could_not_say_no_starts_no_action(outcome: Outcome) -> None:
     heart = Heart()

@@ -58,7 +58,7 @@ class Operating(Core):
         state = self.jobs.get(job)
         if state is None:
             raise NotFoundError(f"no job {job!r}")
-        if state.place not in {Place.TIMED, Place.WAITING, Place.READY}:
+        if state.place not in {Place.TIMED, Place.WAITING, Place.READY, Place.PARKED}:
             raise RefusedError(f"job {job} is {state.place}")
         if what := self.unmet(state):
             raise RefusedError(f"job {job} waits for {what}")

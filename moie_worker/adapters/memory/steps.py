@@ -136,9 +136,9 @@ class Steps(Core):
             self._learn(state, this.duration_ms)
         if this.run is not None:
             self.record_run(job, Measured(**json.loads(this.measured)))
+        self.log("job." + this.outcome, job, who=record.worker, why=this.message)
         if this.reason:
             self.bury(job, this.reason)
-        self.log("job." + this.outcome, job, who=record.worker, why=this.message)
         if not record.armed:
             self._place(job, state, this)
         return Answer.SETTLED

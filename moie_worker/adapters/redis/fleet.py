@@ -13,6 +13,7 @@ from moie_worker.adapters.redis.connect import address_of, translated
 from moie_worker.plan.presence import Beat, Worker
 from moie_worker.plan.times import Ms, to_ms
 
+MISSED_FOR = timedelta(hours=24)  # who is gone for longer was taken away on purpose; hosts with new names come and go
 RINGS_KEPT = 16  # more rings than beats that could hear them say nothing
 # Redis 6.2 cuts 0.001 s down to 0 ms, which means to wait for ever.
 SHORTEST = timedelta(milliseconds=2)
@@ -84,20 +85,22 @@ class RedisFleet:
             return self._client.blpop([keys.BELL], timeout=wait.total_seconds()) is not None
 
     def _here(self, index: str, key: str, name: str, fields: dict[str, Any], ttl: timedelta) -> None:
+        now = self.now()
         with translated(self._where), self._client.pipeline(transaction=True) as pipe:
             pipe.set(key, json.dumps(fields), px=to_ms(ttl))
-            pipe.sadd(index, name)
+            pipe.zadd(index, {name: now})
             pipe.execute()
 
     def _left(self, index: str, key: str, name: str) -> None:
         with translated(self._where), self._client.pipeline(transaction=True) as pipe:
             pipe.delete(key)
-            pipe.srem(index, name)
+            pipe.zrem(index, name)
             pipe.execute()
 
     def _present(self, index: str, key_of: Any) -> tuple[list[dict[str, Any]], list[str]]:
         with translated(self._where):
-            names = sorted(str(name) for name in self._client.smembers(index))
+            self._client.zremrangebyscore(index, "-inf", self.now() - to_ms(MISSED_FOR))
+            names = sorted(str(name) for name in self._client.zrange(index, 0, -1))
             texts: Sequence[Any] = self._client.mget([key_of(name) for name in names]) if names else []
         pairs = list(zip(names, texts, strict=True))
         return [json.loads(text) for _, text in pairs if text], [name for name, text in pairs if not text]

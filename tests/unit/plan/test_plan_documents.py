@@ -152,3 +152,8 @@ def test_a_bomb_is_refused_at_once(source: str) -> None:
     with pytest.raises(DocumentError):
         parse(source.encode(), "plan.yaml")
     assert time.perf_counter() - begun < 2
+
+
+def test_a_quoted_merge_key_is_a_key_like_any_other() -> None:
+    parsed = parse(b'meta: {"<<": null}\nphases: []\n', "plan.yaml")
+    assert parsed.data["meta"] == {"<<": None}

@@ -6,7 +6,8 @@
 local job = ARGV[1]
 local st = read_state(job)
 if not st then return 'missing' end
-if st.place ~= 'timed' and st.place ~= 'waiting' and st.place ~= 'ready' then return st.place end
+local may = {timed = true, waiting = true, ready = true, parked = true}
+if not may[st.place] then return st.place end
 local def = definition(job, st)
 local what = unmet(def)
 if what then return 'waits for ' .. what end

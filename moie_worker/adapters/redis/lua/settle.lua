@@ -27,8 +27,8 @@ local function settle(this, record, job, st, def)
     stamp .. (this.evidence == '{}' and '}' or ',' .. string.sub(this.evidence, 2)))
   if this.duration_ms > 0 then learn(st, def, this.duration_ms) end
   if this.run ~= cjson.null then log_run(job, this.run, this.measured) end
-  if this.reason ~= '' then bury(job, st, this.reason) end
   journal('job.' .. this.outcome, job, record.worker, this.message, '{}')
+  if this.reason ~= '' then bury(job, st, this.reason) end
   if record.armed then write_state(job, st) else place(job, st, def, this) end
   return 'settled'
 end
