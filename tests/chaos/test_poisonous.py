@@ -1,0 +1,86 @@
+"""A job that kills its worker, a Redis that freezes, a mountain of stale messages: each is bounded, nothing is lost."""
+
+import time
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from celery import Celery
+
+from moie_worker.adapters.redis.connect import connect
+from moie_worker.adapters.redis.store import RedisStore
+from moie_worker.doors.hints import WORK, publisher
+from moie_worker.errors import UnreachableError
+from moie_worker.plan.flow import Hint
+from moie_worker.plan.states import Place
+from tests.farm import Farm, alone, say, wait_until
+
+pytestmark = pytest.mark.chaos
+
+STALE = 5_000  # Celery itself takes some 2.5 ms for each on a small machine
+
+
+def test_a_job_that_kills_its_process_each_time_is_a_dead_letter_and_others_go_on(farm: Farm) -> None:
+    farm.settings |= {"MOIE_LEASE": "2s", "MOIE_RENEW": "1s"}
+    farm.worker()
+    farm.beat()
+    farm.ready("w1")
+    others = [f"j{number}" for number in range(30)]
+    farm.load(
+        {"id": "killer", "task": "kill", "verification_cmd": f"{farm.sh('$MOIE_TOKEN')}; kill -9 $PPID"},
+        *[{"id": job, "task": "be quiet", "verification_cmd": "true"} for job in others],
+    )
+    wait_until(lambda: farm.place("killer") == Place.DEAD, "the killer is a dead letter", 60)
+    assert farm.places() == {Place.DEAD: 1, Place.COMPLETED: len(others)}
+    (letter,) = farm.journal("job.dead")
+    assert (letter.job, letter.why) == ("killer", "kills its worker")
+    assert 3 <= len(farm.told()) <= 4, "a loss beside other jobs is not charged"
+    assert farm.processes["w1"].poll() is None
+
+
+def test_nothing_is_lost_or_charged_while_redis_is_frozen(farm: Farm) -> None:
+    jobs = [f"j{number}" for number in range(12)]
+    farm.worker()
+    farm.beat("b1")
+    farm.beat("b2")
+    farm.ready("w1")
+    farm.load(*[{"id": job, "task": "work", "verification_cmd": alone(farm, job, 2)} for job in jobs])
+    wait_until(lambda: farm.places().get(Place.RUNNING, 0) >= 2, "jobs run")
+    caller = RedisStore(connect(farm.server.url, deadline=timedelta(seconds=5)), "test")
+    with farm.server.frozen():
+        frozen_at = asked = time.monotonic()
+        with pytest.raises(UnreachableError, match="does not answer in time"):
+            caller.overview()
+        waited = time.monotonic() - asked
+        time.sleep(8 - (time.monotonic() - frozen_at))
+    before = len(farm.journal("job.passed"))
+    resumed = wait_until(lambda: len(farm.journal("job.passed")) > before + 2, "jobs end again", 20)
+    wait_until(lambda: farm.places() == {Place.COMPLETED: len(jobs)}, "every job is verified", 60)
+    say(f"a caller heard of it after {waited:.1f} s, jobs began to end {resumed:.1f} s after the thaw")
+    assert waited < 6
+    assert Counter(word for word, *_ in farm.told()) == {"begin": len(jobs), "end": len(jobs)}
+    assert farm.journal("job.lost") == farm.journal("job.dead") == []
+
+
+def test_stale_messages_are_recognised_and_cost_little(farm: Farm) -> None:
+    farm.worker()
+    farm.beat()
+    farm.ready("w1")
+    old = [
+        {"id": f"old{number}", "task": "be done", "verification_cmd": farm.sh(f"old{number}")} for number in range(4)
+    ]
+    farm.load(*old)
+    wait_until(lambda: farm.places() == {Place.COMPLETED: 4}, "the old jobs are verified")
+    farm.stop("w1")
+    with Celery(broker=farm.server.broker_url, set_as_current=False) as app:
+        publisher(app)("test", Hint("stale", "default", ("old0", "old1", "old2", "old3", "gone")))
+    (message,) = [message for message in farm.queue() if WORK in message]  # heartbeats wait there too
+    farm.server.client.lpush("default", *[message] * (STALE - 1))
+    farm.load(*old, {"id": "new", "task": "be done", "verification_cmd": farm.sh("new")})
+    began = time.monotonic()
+    farm.worker()
+    length = farm.server.client.llen
+    wait_until(lambda: not length("default") and farm.place("new") == Place.COMPLETED, "the queue is empty", 120)
+    took = time.monotonic() - began
+    say(f"{STALE} stale messages gone in {took:.1f} s, a worker's start included: {took / STALE * 1000:.1f} ms each")
+    assert Counter(name for (name,) in farm.told()) == dict.fromkeys(["old0", "old1", "old2", "old3", "new"], 1)
