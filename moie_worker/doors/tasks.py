@@ -7,6 +7,7 @@ import socket
 from functools import cache
 from typing import Any
 
+from billiard import pool
 from celery import shared_task, signals
 
 from beat_schedule import HEARTBEAT
@@ -25,6 +26,9 @@ from moie_worker.ports import Stop
 LEAVING = mmap.mmap(-1, 1)
 SLOTS = Slots()
 SLOT_PATIENCE_S = 2.0  # how long a hint waits for a slot, and a heartbeat behind it
+# A child of the pool that ends waits until its parent has read all its results, 300 times 0.1 s. A parent that is
+# shutting down may read no more, and then a worker would outlive its grace time. What counts is in Redis by then.
+RESULTS_AWAITED = 10
 
 
 def leaving() -> bool:
@@ -100,6 +104,7 @@ def heart_beat(self: Any) -> str:
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _on_init(sender: Any, **_: Any) -> None:
     SLOTS.number = slots_of(int(sender.concurrency))
+    pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = RESULTS_AWAITED
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
