@@ -26,6 +26,7 @@ def load_cyclic_jobs(farm: Farm) -> None:
                 "jitter": "1.5s",
                 "start": "at_load",
                 "catch_up": "all",  # a slot that nobody fired would be seen, late
+                "overlap": "queue",  # on a slow machine a run may last into the next slot, which is not lost by that
                 "verification_cmd": farm.sh(f"c{number} $MOIE_SLOT $MOIE_TOKEN"),
             }
             for number in range(JOBS)
