@@ -80,8 +80,7 @@ def work(hint: Hint, desk: Desk) -> dict[str, int]:
     asked = clock.monotonic()
     attempts = desk.store.begin(hint, secrets.token_hex(8), desk.tools.worker, desk.lease)
     if not attempts:
-        desk.fleet.ring()
-        return {}
+        return {}  # without a ring: thousands of stale hints must not keep the beats busy
     batch = Batch(hint, clock.monotonic(), asked + desk.lease.total_seconds())
     stops: list[ClosingStop] = []
     try:
