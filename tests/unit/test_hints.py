@@ -89,10 +89,10 @@ def test_what_ends_early_is_settled_while_others_go_on(heart: Heart) -> None:
     assert heart.store.settled == [1, 1]
 
 
-def test_a_hint_of_which_nothing_is_due_says_so_to_the_beat(heart: Heart) -> None:
+def test_a_hint_of_which_nothing_is_due_wakes_no_beat(heart: Heart) -> None:
     heart.load({"id": "a"})
     assert work(heart.hint("nobody"), heart.desk()) == {}
-    assert heart.fleet.rings == 1
+    assert heart.fleet.rings == 0
 
 
 def test_the_guard_hears_of_each_lease_before_its_command(heart: Heart) -> None:
