@@ -9,7 +9,7 @@ import pytest
 
 from moie_worker.errors import UnreachableError
 from moie_worker.heart import hints
-from moie_worker.heart.hints import work
+from moie_worker.heart.hints import decline, work
 from moie_worker.plan.limits import HINT_MS, OVERTIME_MS
 from moie_worker.plan.states import Outcome, Place
 from moie_worker.ports import Command, Evidence
@@ -345,3 +345,10 @@ def test_no_thread_is_left(heart: Heart) -> None:
     before = threading.active_count()
     work(heart.hint(*TEN), heart.desk())
     assert threading.active_count() == before
+
+
+def test_a_hint_for_which_there_is_no_room_is_given_back_uncharged(heart: Heart) -> None:
+    heart.load({"id": "a"})
+    decline(heart.hint("a"), heart.desk())
+    job = heart.store.job("a")
+    assert (job.place, job.attempts, job.losses) == (Place.READY, 0, 0)
