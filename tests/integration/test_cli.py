@@ -320,7 +320,7 @@ def test_approval_is_asked_for_and_given(cli: Cli, plan: Path, store: RedisStore
 
 
 def test_a_job_of_a_locked_phase_does_not_run(cli: Cli, plan: Path) -> None:
-    assert "is parked" in cli.fails(1, "run", "2.1")
+    assert "waits for phase:2" in cli.fails(1, "run", "2.1")
 
 
 @pytest.mark.parametrize("command", ["pause", "resume", "simulate", "verify", "show", "jobs", "export", "heartbeat"])

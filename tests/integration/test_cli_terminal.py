@@ -122,6 +122,6 @@ def test_up_shows_the_plan_above_the_log_and_ends_by_ctrl_c(
     monkeypatch.setenv("MOIE_HOME", str(tmp_path / "home"))
     screen = terminal("up", "--no-flower", "--plan", plan, "--heartbeat", "1s")
     screen.sees("SOVEREIGN since")
-    screen.sees("beat: sending due task heartbeat")
+    screen.sees("beat: sent heartbeat")
     assert screen.interrupt() == 0
     assert screen.text.rstrip().endswith("stopped")
