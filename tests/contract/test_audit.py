@@ -1,10 +1,12 @@
 """The audit finds and repairs what somebody broke in Redis by hand, and nothing else."""
 
+from datetime import timedelta
+
 import pytest
 import redis
 
 from moie_worker.adapters.redis.store import RedisStore
-from moie_worker.plan.flow import Hint, Settlement
+from moie_worker.plan.flow import Answer, Hint, Settlement
 from moie_worker.plan.states import Outcome, Place
 from tests.contract.model import LEASE, job, plan
 
@@ -68,3 +70,27 @@ def test_a_completed_job_in_an_order_is_not_run_again(store: RedisStore, redis_c
     redis_client.zadd(store.key("ready", "default", "job"), {name: 0})
     assert name not in {job for hint in store.reserve("default", 4, "m").hints for job in hint.jobs}
     assert store.job(name).place == Place.COMPLETED
+
+
+@pytest.mark.parametrize("broken", ["state", "defs:1"])
+def test_a_running_job_that_is_gone_keeps_no_other_from_its_end(
+    store: RedisStore, redis_client: "redis.Redis", broken: str
+) -> None:
+    one, other = store.reserve("default", 4, "n").hints
+    (lost, kept) = (store.begin(hint, hint.id, "w", LEASE)[0] for hint in (one, other))
+    redis_client.hdel(store.key(broken), lost.definition.id)
+    ends = [Settlement(held.token, held.definition.id, Outcome.PASSED, Place.COMPLETED) for held in (lost, kept)]
+    assert store.settle(ends, one, True) == [Answer.REMOVED, Answer.SETTLED]
+    assert redis_client.zcard(store.key("leases")) == 0
+
+
+@pytest.mark.parametrize("broken", ["state", "defs:1"])
+def test_a_lost_job_that_is_gone_keeps_no_other_from_its_rescue(
+    store: RedisStore, redis_client: "redis.Redis", broken: str
+) -> None:
+    one, other = store.reserve("default", 4, "n").hints
+    (lost, kept) = (store.begin(hint, hint.id, "w", timedelta(0))[0] for hint in (one, other))
+    redis_client.hdel(store.key(broken), lost.definition.id)
+    redis_client.zadd(store.key("leases"), {lost.token: 0, kept.token: 0})
+    assert store.rescue() == 2
+    assert store.job(kept.definition.id).place is Place.READY

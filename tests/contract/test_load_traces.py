@@ -152,6 +152,19 @@ def test_a_removed_job_that_is_loaded_again_begins_the_slot_that_it_armed(trace:
     assert trace.job("x").due == slot
 
 
+def test_what_overlaps_of_a_job_that_is_not_cyclic_any_more_counts_for_nothing(trace: Trace) -> None:
+    trace.load(cyclic("x", 1), job("b", 1))
+    hint, overlapping = trace.start("x")
+    trace.store.arm(overlapping.token, trace.time.now + 100, trace.time.now + 100)
+    trace.load(job("x", 1), job("b", 1))
+    assert trace.store.renew([overlapping.token], LEASE, hint) == ["gone"]
+    again, attempt = trace.start("x")
+    trace.load(job("b", 1))
+    assert trace.finish(hint, overlapping) is Answer.STALE
+    assert trace.finish(again, attempt) is Answer.REMOVED
+    assert trace.lose() == 0
+
+
 def test_a_job_that_is_imported_as_done_is_done(trace: Trace) -> None:
     trace.load(job("a", 1, imported=True), job("b", 1, needs=("a",)), job("c", 2))
     assert trace.offered() == {"b"}

@@ -98,5 +98,7 @@ class Loading(Core):
         if self.letters.pop(job, None):
             self.log("dead.superseded", job)
         self.stop_attempts(job, Stopped.SUPERSEDED)
+        if not state.definition.cyclic:  # what overlaps belongs to cyclic jobs
+            self.leases = {token: each for token, each in self.leases.items() if each.job != job or not each.armed}
         if state.place != Place.RUNNING:
             self.route(job)

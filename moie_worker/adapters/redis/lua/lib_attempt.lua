@@ -15,6 +15,13 @@ local function drop_attempt(token)
   redis.call('ZREM', p .. 'leases', token)
 end
 
+-- The job of an attempt. One that is gone or cannot be read, as after somebody wrote into Redis by hand, stops no other.
+local function job_of(record)
+  local st = read_state(record.job)
+  if st and definition_text(record.job, st.drev) then return st, definition(record.job, st) end
+  return nil
+end
+
 local function tokens_of(job, st, def)
   local found = {}
   if def.cyclic then

@@ -32,9 +32,8 @@ end
 
 local function lose(record)
   local job = record.job
-  local st = read_state(job)
-  local def = definition(job, st)
-  if ended_otherwise(record, job, st, def) then return end
+  local st, def = job_of(record)
+  if not st or ended_otherwise(record, job, st, def) then return end
   journal('job.lost', job, '', '', '{}')
   if record.armed then
     log_run(job, false, LOST)

@@ -37,7 +37,8 @@ local function verify_again(job, st, old, new)
   for _, token in ipairs(tokens) do
     local record = read_attempt(token)
     record.stopped = 'superseded'
-    write_attempt(token, record)
+    -- What overlaps belongs to cyclic jobs; nobody would look for it at a job that is none any more.
+    if record.armed and not new.cyclic then drop_attempt(token) else write_attempt(token, record) end
   end
   enter(job, st, new, st.place, st.score)
   if st.place ~= 'running' then route(job, st, new) end

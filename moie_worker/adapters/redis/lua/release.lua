@@ -7,10 +7,9 @@ for i = 4, #ARGV do
   local record = read_attempt(ARGV[i])
   if record then
     local job = record.job
-    local st = read_state(job)
-    local def = definition(job, st)
+    local st, def = job_of(record)
     drop_attempt(ARGV[i])
-    if not ended_otherwise(record, job, st, def) and not record.armed then
+    if st and not ended_otherwise(record, job, st, def) and not record.armed then
       st.attempts = st.attempts - 1
       route(job, st, def)
     end

@@ -39,10 +39,9 @@ for i = 4, #ARGV do
   local answer
   if record then
     local job = record.job
-    local st = read_state(job)
-    local def = definition(job, st)
+    local st, def = job_of(record)
     drop_attempt(this.token)
-    answer = ended_otherwise(record, job, st, def) or settle(this, record, job, st, def)
+    answer = not st and 'removed' or ended_otherwise(record, job, st, def) or settle(this, record, job, st, def)
   else
     local last = redis.call('HGET', p .. 'evidence', this.job)
     answer = last and cjson.decode(last).token == this.token and 'again' or 'stale'
