@@ -75,6 +75,16 @@ def test_a_hint_that_nobody_begins_is_offered_again_after_a_time_that_doubles(tr
     assert (trace.job("a").attempts, trace.job("a").losses) == (0, 0)
 
 
+def test_what_the_broker_never_took_does_not_double_it(trace: Trace) -> None:
+    trace.load(job("a", 1))
+    for number in range(8):
+        assert trace.store.reserve("default", 1, f"mute{number}").hints
+        trace.advance(RESERVE_MS + 1)
+    trace.offer()
+    trace.advance(OFFER_MS + 1)
+    assert trace.offered() == {"a"}
+
+
 def test_beginning_ends_the_doubling(trace: Trace) -> None:
     trace.load(job("a", 1))
     trace.offer()
@@ -100,6 +110,12 @@ def test_a_hint_names_its_queue_and_begins_no_other(trace: Trace) -> None:
     assert trace.offered(queue="scan") == {"b"}
     assert trace.begin(Hint("forged", "default", ("b", "nobody"))) == []
     assert trace.place("b") is Place.READY
+
+
+def test_a_job_that_is_named_twice_begins_once(trace: Trace) -> None:
+    trace.load(job("a", 1))
+    trace.offer()
+    assert len(trace.begin(Hint("twice", "default", ("a", "a")))) == 1
 
 
 def test_priority_is_a_head_start_of_a_minute_a_step(trace: Trace) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from moie_worker.errors import NotFoundError, RefusedError
-from moie_worker.plan.flow import Answer
+from moie_worker.plan.flow import Answer, Hint
 from moie_worker.plan.limits import GAP_GRACE_MS
 from moie_worker.plan.states import Outcome, Place
 from tests.contract.model import LEASE, cyclic, job
@@ -169,6 +169,35 @@ def test_a_success_forgets_that_a_batch_was_lost(trace: Trace) -> None:
     assert trace.job("a").losses == 0
 
 
+def test_slots_that_are_left_out_between_losses_forget_none_of_them(trace: Trace) -> None:
+    trace.load(cyclic("x", 1))
+    for _ in range(2):
+        trace.start("x")
+        assert trace.lose() == 1
+        hint, attempt = trace.start("x")  # its slot was missed meanwhile
+        slot = trace.time.now + 100
+        left_out = ran(attempt, slot, outcome=Outcome.CANCELLED, run=None, duration_ms=0)
+        trace.store.settle([left_out], hint, done=True)
+        trace.advance(100)
+    trace.start("x")
+    trace.lose()
+    assert trace.store.overview().dead_letters == 1
+
+
+def test_a_slot_that_is_left_out_does_not_end_the_search_for_what_kills_workers(trace: Trace) -> None:
+    trace.load(*short_jobs(0), *(cyclic(f"x{n:02}", 2) for n in range(20)))
+    trace.make_short()
+    (hint, *_) = (each for each in trace.offer(1) if len(each.jobs) > 1)
+    name = trace.begin(hint)[0].definition.id
+    trace.lose()
+    alone = Hint("alone", "default", (name,))
+    (attempt,) = trace.begin(alone)
+    slot = trace.time.now + 100
+    trace.store.settle([ran(attempt, slot, outcome=Outcome.CANCELLED, run=None, duration_ms=0)], alone, done=True)
+    trace.advance(100)
+    assert [hint.jobs for hint in trace.offer(64) if name in hint.jobs] == [(name,)]
+
+
 def test_after_three_losses_of_a_cyclic_job_the_next_slot_runs(trace: Trace) -> None:
     trace.load(cyclic("x", 1))
     for _ in range(3):
@@ -231,6 +260,17 @@ def test_a_cancelled_plan_stops_what_runs_and_goes_on_where_it_was(trace: Trace)
     assert trace.offered() == set()
     trace.store.resume(*WHO)
     assert trace.offered() == {"a"}
+
+
+def test_what_a_cancelled_plan_stopped_was_not_tried(trace: Trace) -> None:
+    trace.load(job("a", 1), job("b", 1))
+    hint, attempt = trace.start("a")
+    trace.start("b")
+    trace.store.cancel_plan(*WHO)
+    assert trace.finish(hint, attempt) is Answer.SUPERSEDED
+    assert trace.lose() == 1  # the worker of b never answered
+    trace.store.resume(*WHO)
+    assert [trace.start(name)[1].attempts for name in "ab"] == [1, 1]
 
 
 def test_a_running_job_is_not_retried(trace: Trace) -> None:

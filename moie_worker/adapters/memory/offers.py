@@ -89,7 +89,6 @@ class Offers(Core):
                 room = HINT_MS
             batches[-1].append(job)
             room = 0 if alone else room - cost
-            state.offers += 1
             self.move(job, Place.SENT, self.now + RESERVE_MS)
         return batches
 
@@ -99,7 +98,8 @@ class Offers(Core):
         for job in hint.jobs:
             state = self.jobs.get(job)
             if state is not None and state.place == Place.SENT:
-                score = self.now + min(OFFER_MS * 2 ** (state.offers - 1), OFFER_CAP_MS)
+                score = self.now + min(OFFER_MS * 2**state.offers, OFFER_CAP_MS)
+                state.offers += 1
                 self.move(job, Place.SENT, score)
                 until = max(until, score)
         if until and hint.id in self.hints.get(hint.queue, {}):

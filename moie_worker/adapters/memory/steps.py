@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from moie_worker.adapters.memory.core import Core, JobState, Lease
@@ -20,6 +21,7 @@ class Steps(Core):
     def begin(self, hint: Hint, nonce: str, worker: str, lease: timedelta) -> list[Attempt]:
         """Take what a hint names and may run now; the same nonce again gets the same answer."""
         held = not self._may_begin()
+        hint = replace(hint, jobs=tuple(dict.fromkeys(hint.jobs)))  # a job that is named twice runs once
         begun = [
             attempt
             for number, job in enumerate(hint.jobs)
@@ -131,8 +133,8 @@ class Steps(Core):
             return ended
         job, state = record.job, self.jobs[record.job]
         state.evidence = {**json.loads(this.evidence), "token": this.token, "at": self.now}
-        state.solo = False
-        if this.duration_ms:
+        if this.duration_ms:  # else nothing ran that could have killed its worker
+            state.solo = False
             self._learn(state, this.duration_ms)
         if this.run is not None:
             self.record_run(job, Measured(**json.loads(this.measured)))
@@ -150,7 +152,8 @@ class Steps(Core):
 
     def _place(self, job: str, state: JobState, this: Settlement) -> None:
         if this.fresh:
-            state.attempts = state.losses = 0
+            state.attempts = 0
+            state.losses = 0 if this.duration_ms else state.losses
         if state.definition.cyclic and this.slot:
             state.slot = this.slot
         match this.place:
@@ -179,6 +182,7 @@ class Steps(Core):
         if record.stopped == Stopped.SUPERSEDED or record.revision != state.revision:
             self.log("job.superseded", job)
             if not record.armed:
+                state.attempts -= record.revision == state.revision  # stopped, not tried
                 self.route(job)
             return Answer.SUPERSEDED
         return None

@@ -29,7 +29,8 @@ class Steps(Base):
 
     def begin(self, hint: Hint, nonce: str, worker: str, lease: timedelta) -> list[Attempt]:
         """Take what a hint names and may run now; the same nonce again gets the same answer."""
-        rows = self.call("begin", [hint.queue, hint.id, nonce, worker, to_ms(lease), *hint.jobs])
+        jobs = dict.fromkeys(hint.jobs)  # a job that is named twice runs once
+        rows = self.call("begin", [hint.queue, hint.id, nonce, worker, to_ms(lease), *jobs])
         return [_attempt(row) for row in rows]
 
     def renew(self, tokens: Sequence[str], lease: timedelta, hint: Hint) -> list[str]:

@@ -12,7 +12,10 @@ local function ended_otherwise(record, job, st, def)
   end
   if record.stopped == 'superseded' or record.rev ~= st.rev then
     journal('job.superseded', job, '', '', '{}')
-    if not record.armed then route(job, st, def) end
+    if not record.armed then
+      if record.rev == st.rev then st.attempts = st.attempts - 1 end -- stopped, not tried
+      route(job, st, def)
+    end
     return 'superseded'
   end
   return nil

@@ -31,7 +31,6 @@ local function group(jobs, key_of, most, limit, queue, few, name, made)
       end
       batch[#batch + 1] = job
       room = alone and 0 or room - cost
-      st.offers = st.offers + 1
       move(job, st, def, 'sent', now + LIMITS.RESERVE_MS)
     end
   end

@@ -7,7 +7,8 @@ local key, latest = p .. 'sent:' .. ARGV[1], 0
 for i = 3, #ARGV do
   local st = read_state(ARGV[i])
   if st and st.place == 'sent' then
-    st.score = now + math.min(LIMITS.OFFER_MS * 2 ^ (st.offers - 1), LIMITS.OFFER_CAP_MS)
+    st.score = now + math.min(LIMITS.OFFER_MS * 2 ^ st.offers, LIMITS.OFFER_CAP_MS)
+    st.offers = st.offers + 1
     latest = math.max(latest, st.score)
     redis.call('ZADD', key, 'XX', text(st.score), ARGV[i])
     write_state(ARGV[i], st)

@@ -6,7 +6,10 @@
 local queue, answers, estimates = ARGV[1], {}, {}
 
 local function place(job, st, def, this)
-  if this.fresh then st.attempts, st.losses = 0, 0 end
+  if this.fresh then
+    st.attempts = 0
+    if this.duration_ms > 0 then st.losses = 0 end
+  end
   if def.cyclic and this.slot > 0 then st.slot = this.slot end
   if this.place == 'ready' then return ready(job, st, def, now) end
   local score = (this.place == 'timed' and this.due) or (this.place == 'waiting' and now) or 0
@@ -21,11 +24,13 @@ local function learn(st, def, ms)
 end
 
 local function settle(this, record, job, st, def)
-  st.solo = 0
   local stamp = '{"token":"' .. this.token .. '","at":' .. text(now)
   redis.call('HSET', p .. 'evidence', job,
     stamp .. (this.evidence == '{}' and '}' or ',' .. string.sub(this.evidence, 2)))
-  if this.duration_ms > 0 then learn(st, def, this.duration_ms) end
+  if this.duration_ms > 0 then -- else nothing ran that could have killed its worker
+    st.solo = 0
+    learn(st, def, this.duration_ms)
+  end
   if this.run ~= cjson.null then log_run(job, this.run, this.measured) end
   journal('job.' .. this.outcome, job, record.worker, this.message, '{}')
   if this.reason ~= '' then bury(job, st, this.reason) end
