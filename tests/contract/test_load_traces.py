@@ -6,6 +6,7 @@ from moie_worker.errors import NotFoundError, RefusedError
 from moie_worker.plan.flow import Answer
 from moie_worker.plan.limits import BATCH
 from moie_worker.plan.states import Place
+from tests.contract.conftest import ManualRedis
 from tests.contract.model import LEASE, cyclic, job, plan
 from tests.contract.trace import WHO, Trace, ran
 
@@ -209,3 +210,37 @@ def test_a_paused_plan_stays_paused(trace: Trace) -> None:
     trace.load(job("a", 1), job("b", 1))
     assert trace.store.overview().flags.paused
     assert trace.offered() == set()
+
+
+def test_what_waits_on_is_listed_once_however_often_it_is_loaded(manual_redis: ManualRedis) -> None:
+    store = manual_redis.store("listed")
+    trace = Trace(store, manual_redis.time, manual_redis.advance, lambda: store)
+    for priority in range(5):
+        trace.load(job("a", 1), job("b", 2, priority=priority), job("c", 1, needs=("a",), priority=priority))
+    lists = {what: manual_redis.client.lrange(store.key("parked", what), 0, -1) for what in ("phase:2", "job:a")}
+    assert lists == {"phase:2": ["b"], "job:a": ["c"]}
+
+
+def test_a_phase_that_is_gone_leaves_no_list(manual_redis: ManualRedis) -> None:
+    store = manual_redis.store("listed")
+    trace = Trace(store, manual_redis.time, manual_redis.advance, lambda: store)
+    trace.load(job("a", 1), job("b", 2))
+    trace.load(job("a", 1), job("b", 3))
+    assert manual_redis.client.keys(store.key("parked", "*")) == [store.key("parked", "phase:3")]
+
+
+def test_a_job_that_waits_for_less_than_before_is_offered(trace: Trace) -> None:
+    trace.load(job("a", 1), job("b", 1, needs=("a",)))
+    trace.load(job("a", 1), job("b", 1))
+    assert trace.offered() == {"a", "b"}
+
+
+def test_a_load_that_must_be_refused_stages_nothing(manual_redis: ManualRedis) -> None:
+    store = manual_redis.store("staged")
+    store.load(plan(*MANY), 0, *WHO)
+    for base in (0, 1):
+        with pytest.raises(RefusedError, match="by somebody else"):
+            store.load(plan(job("b", 1)), base, *WHO)
+    assert manual_redis.client.keys(store.key("stage", "*")) == []
+    while store.apply():
+        pass

@@ -3,7 +3,7 @@
 import pytest
 
 from moie_worker.errors import NotFoundError, RefusedError
-from moie_worker.plan.flow import Answer, Hint
+from moie_worker.plan.flow import Answer
 from moie_worker.plan.limits import GAP_GRACE_MS
 from moie_worker.plan.states import Outcome, Place
 from tests.contract.model import LEASE, cyclic, job
@@ -169,6 +169,15 @@ def test_a_success_forgets_that_a_batch_was_lost(trace: Trace) -> None:
     assert trace.job("a").losses == 0
 
 
+def test_after_three_losses_the_next_slot_of_a_calendar_is_looked_up_at_once(trace: Trace) -> None:
+    trace.load(cyclic("x", 1, job={"id": "x", "schedule": {"cron": "0 3 * * *"}}))
+    for _ in range(3):
+        trace.start("x")
+        trace.lose()
+    assert (trace.store.overview().dead_letters, trace.job("x").slot) == (1, 0)
+    assert trace.offered() == {"x"}
+
+
 def test_slots_that_are_left_out_between_losses_forget_none_of_them(trace: Trace) -> None:
     trace.load(cyclic("x", 1))
     for _ in range(2):
@@ -187,15 +196,20 @@ def test_slots_that_are_left_out_between_losses_forget_none_of_them(trace: Trace
 def test_a_slot_that_is_left_out_does_not_end_the_search_for_what_kills_workers(trace: Trace) -> None:
     trace.load(*short_jobs(0), *(cyclic(f"x{n:02}", 2) for n in range(20)))
     trace.make_short()
-    (hint, *_) = (each for each in trace.offer(1) if len(each.jobs) > 1)
-    name = trace.begin(hint)[0].definition.id
-    trace.lose()
-    alone = Hint("alone", "default", (name,))
-    (attempt,) = trace.begin(alone)
+    for hint in trace.offer(64):
+        trace.begin(hint)
+    trace.lose()  # all of them, in a batch
     slot = trace.time.now + 100
-    trace.store.settle([ran(attempt, slot, outcome=Outcome.CANCELLED, run=None, duration_ms=0)], alone, done=True)
+    for hint in trace.offer(64):
+        (attempt,) = trace.begin(hint)
+        end = ran(attempt, slot, duration_ms=1)
+        if hint.jobs == ("x00",):
+            end = ran(attempt, slot, outcome=Outcome.CANCELLED, run=None, duration_ms=0)
+        trace.store.settle([end], hint, done=True)
     trace.advance(100)
-    assert [hint.jobs for hint in trace.offer(64) if name in hint.jobs] == [(name,)]
+    offered = [hint.jobs for hint in trace.offer(64)]
+    assert ("x00",) in offered
+    assert len(offered) == 2
 
 
 def test_after_three_losses_of_a_cyclic_job_the_next_slot_runs(trace: Trace) -> None:

@@ -39,6 +39,7 @@ class Loading(Core):
 
     def _finish(self, plan: Compiled) -> None:
         self.meta = dict(plan.meta)
+        gone = self.phases
         self.phases = {phase.id: phase for phase in plan.phases}
         self._staged = None
         self.set(loading=False)
@@ -46,6 +47,9 @@ class Loading(Core):
         for phase in self.phases:
             if not self.awaits(phase):
                 self.wake(f"approval:{phase}")
+        for phase in gone.keys() - self.phases.keys():  # what once waited for it waits for something else
+            self.wake(f"phase:{phase}")
+            self.wake(f"approval:{phase}")
 
     def _apply_one(self, job: str) -> None:
         new, state = self._fresh.get(job), self.jobs.get(job)
@@ -83,8 +87,11 @@ class Loading(Core):
             lease.stopped = None
         if old.timing != new.timing:
             state.slot = 0
-        moves = state.place in {Place.PARKED, Place.READY, Place.SENT} or (
-            state.place == Place.TIMED and old.timing != new.timing
+        alike = (old.idle, old.at_load, old.needs) == (new.idle, new.at_load, new.needs)
+        moves = (
+            state.place in {Place.READY, Place.SENT}
+            or (state.place == Place.PARKED and not alike)  # else it stands on the right list already
+            or (state.place == Place.TIMED and old.timing != new.timing)
         )
         if (moves and old != new) or (gone and state.place == Place.CANCELLED):
             self.route(new.id)

@@ -249,8 +249,12 @@ class Steps(Core):
             self.move(job, Place.DEAD)
 
     def _lost_run(self, job: str, state: JobState) -> None:
-        """After a dead run of a cyclic job the next slot runs; whoever begins it finds out which that is."""
+        """After a dead run of a cyclic job the next slot runs; whoever begins it finds out which that is.
+
+        Of a calendar at once, and nothing runs then; `every` starts anew with the run that it begins.
+        """
         self.record_run(job, LOST)
         state.start_anew()
         state.slot = 0
-        self.move(job, Place.TIMED, self.now + state.definition.period_ms)
+        calendar = state.definition.job.get("schedule", {}).get("cron")
+        self.move(job, Place.TIMED, self.now + (0 if calendar else state.definition.period_ms))

@@ -10,6 +10,7 @@ from moie_worker.plan.definition import Compiled, canonical
 
 STAGE_TTL_S = 3600  # what a loader that died has staged goes by itself
 CHUNK = 2000
+CHANGED = "the plan was changed by somebody else meanwhile: look at it and load again"
 
 
 class Loading(Base):
@@ -19,6 +20,7 @@ class Loading(Base):
         self, plan: Compiled, base: int, who: str, why: str, progress: Callable[[int], None] = lambda _: None
     ) -> int:
         """Stage and commit a plan made against revision `base`; returns the new revision. `apply` does the rest."""
+        self._refuse_unless_at(base)
         stage, todo = (self.key("stage", secrets.token_hex(8), part) for part in ("defs", "todo"))
         for start in range(0, len(plan.jobs), CHUNK):
             chunk = plan.jobs[start : start + CHUNK]
@@ -44,8 +46,15 @@ class Loading(Base):
             },
         )
         if not revision:
-            raise RefusedError("the plan was changed by somebody else meanwhile: look at it and load again")
+            raise RefusedError(CHANGED)
         return int(revision)
+
+    def _refuse_unless_at(self, base: int) -> None:
+        """What is staged leaves out no job of the base, so all of them must be there already."""
+        with self.reaching():
+            revision, loading = self.client.hmget(self.key("plan"), "revision", "loading")
+        if int(revision or 0) != base or loading:
+            raise RefusedError(CHANGED)
 
     def _stage_removals(self, plan: Compiled, todo: str) -> None:
         kept = {job.id for job in plan.jobs}

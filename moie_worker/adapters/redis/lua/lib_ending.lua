@@ -51,5 +51,7 @@ local function lose(record)
   log_run(job, false, LOST)
   start_anew(st)
   st.slot = 0
-  move(job, st, def, 'timed', now + def.period_ms)
+  -- Whoever begins a job of a calendar without a slot looks up the next one and runs nothing.
+  local calendar = def.job.schedule and def.job.schedule.cron
+  move(job, st, def, 'timed', calendar and now or now + def.period_ms)
 end

@@ -44,6 +44,12 @@ local function verify_again(job, st, old, new)
   if st.place ~= 'running' then route(job, st, new) end
 end
 
+-- Whether a job waits for the same things as before; then it stands on the right list already.
+local function waits_alike(old, new)
+  return old.idle == new.idle and old.at_load == new.at_load
+    and table.concat(old.needs, '\n') == table.concat(new.needs, '\n')
+end
+
 local function replace(job, st, new_text, new)
   local old_text, old = definition_text(job, st.drev), definition(job, st)
   redis.call(new.cyclic and 'SADD' or 'SREM', p .. 'cyclics', job)
@@ -62,7 +68,7 @@ local function replace(job, st, new_text, new)
   st.drev = revision
   if old.timing ~= new.timing then st.slot = 0 end
   enter(job, st, new, st.place, st.score)
-  local moves = st.place == 'parked' or st.place == 'ready' or st.place == 'sent'
+  local moves = st.place == 'ready' or st.place == 'sent' or (st.place == 'parked' and not waits_alike(old, new))
     or (st.place == 'timed' and old.timing ~= new.timing)
   if (moves and old_text ~= new_text) or (gone and st.place == 'cancelled') then route(job, st, new) end
 end
@@ -81,6 +87,7 @@ end
 
 local function finish()
   local staged = redis.call('HMGET', KEYS[1], 'staged_meta', 'staged_phases', 'staged_queues')
+  local gone = redis.call('HKEYS', p .. 'phases')
   redis.call('DEL', p .. 'phases', p .. 'phases:order', p .. 'phases:open', p .. 'load')
   local phases = cjson.decode(staged[2])
   for _, phase in ipairs(phases) do
@@ -96,5 +103,11 @@ local function finish()
   advance_frontier()
   for _, phase in ipairs(phases) do
     if not awaits(phase.id) then wake('approval:' .. text(phase.id)) end
+  end
+  for _, id in ipairs(gone) do -- what once waited for a phase that is no more waits for something else
+    if redis.call('HEXISTS', p .. 'phases', id) == 0 then
+      wake('phase:' .. id)
+      wake('approval:' .. id)
+    end
   end
 end
