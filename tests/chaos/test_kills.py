@@ -47,14 +47,20 @@ def thief(farm: Farm) -> Iterator[Counter[str]]:
         client.close()
 
 
+def held(farm: Farm) -> str:
+    """The attempts that live, with the names of their workers."""
+    return " ".join(map(str, farm.server.client.hvals("moie:{test}:attempts")))
+
+
 def busy(farm: Farm) -> list[str]:
     """All workers, first those that hold an attempt."""
-    held = " ".join(map(str, farm.server.client.hvals("moie:{test}:attempts")))
-    return sorted(WORKERS, key=lambda name: f"{name}@test" not in held)
+    attempts = held(farm)
+    return sorted(WORKERS, key=lambda name: f"{name}@test" not in attempts)
 
 
 def faults(farm: Farm) -> None:
     """Ten seconds: each second one worker is killed with all of its pool and started again; once Redis crashes."""
+    wait_until(lambda: held(farm), "somebody holds an attempt")  # so that the first kill hits one
     for second in range(10):
         name = busy(farm)[0]
         farm.kill(name)

@@ -116,3 +116,8 @@ def test_a_redis_that_is_away_is_said_to_be(tmp_path: object) -> None:
     for ask in (fleet.plans, fleet.workers, fleet.beats, fleet.ring, fleet.now):
         with pytest.raises(UnreachableError, match="cannot be reached"):
             ask()
+
+
+def test_a_wait_longer_than_the_client_is_patient_ends_without_an_error(redis_url: str) -> None:
+    impatient = RedisFleet(connect(redis_url, deadline=timedelta(seconds=0.2)))
+    assert not impatient.listen(timedelta(seconds=60))
