@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from moie_worker.alerts.rules import gone_workers, no_beat, stale_heartbeats
+from moie_worker.errors import MoieError, UnreachableError
+from moie_worker.plan.flow import Overview
 from moie_worker.ports import Alerts, Fleet, Store
 
 log = logging.getLogger(__name__)
@@ -15,13 +17,32 @@ log = logging.getLogger(__name__)
 
 def watch(fleet: Fleet, store: Callable[[str], Store], alerts: Alerts, stale_after: timedelta) -> None:
     """Look once; raise what is new, clear what is over. Raises UnreachableError."""
-    plans = [store(plan).overview() for plan in fleet.plans()]
+    plans, broken = _read(fleet, store)
     _, missing = fleet.workers()
     living, _ = fleet.beats()
-    found = {**stale_heartbeats(plans, stale_after), **gone_workers(missing), **no_beat(len(living), len(plans))}
+    found = {
+        **broken,
+        **stale_heartbeats(plans, stale_after),
+        **gone_workers(missing),
+        **no_beat(len(living), len(plans) + len(broken)),
+    }
     for name, message in found.items():
         if alerts.raise_once(name, message):
             log.critical("ALERT %s: %s", name, message)
     for name, message in alerts.standing().items():
         if name not in found and alerts.clear_once(name):
             log.warning("RECOVERED %s: %s", name, message)
+
+
+def _read(fleet: Fleet, store: Callable[[str], Store]) -> tuple[list[Overview], dict[str, str]]:
+    """The plans, and of those that cannot be read what is wrong with them."""
+    plans: list[Overview] = []
+    broken: dict[str, str] = {}
+    for plan in fleet.plans():
+        try:
+            plans.append(store(plan).overview())
+        except UnreachableError:
+            raise
+        except MoieError as error:
+            broken[f"plan:{plan}"] = f"plan {plan} cannot be read: {error}"
+    return plans, broken

@@ -96,9 +96,7 @@ def work(self: Any, plan: str, queue: str, hint: str, jobs: list[str]) -> str:
 def heart_beat(self: Any) -> str:
     """One heartbeat of every plan; returns the reports."""
     system = here()
-    plans = system.fleet.plans()
-    said = [heartbeat.beat(system.store(plan), system.fleet, str(self.request.hostname)) for plan in plans]
-    return "\n".join(said) or "no plan is loaded"
+    return heartbeat.beat_all(system.fleet, system.store, str(self.request.hostname))
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]

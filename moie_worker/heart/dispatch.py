@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from moie_worker.errors import UnreachableError
+from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.plan.flow import Hint
 from moie_worker.plan.presence import Worker, slots
 from moie_worker.plan.times import Ms
@@ -51,7 +51,7 @@ class Dispatcher:
         self._mute = False
         self._turn += 1
         turn = self._turn % len(plans) if plans else 0
-        dues = [self._look_at(plan, workers) for plan in plans[turn:] + plans[:turn]]
+        dues = [self._try(plan, workers) for plan in plans[turn:] + plans[:turn]]
         return min((due for due in dues if due is not None), default=None)
 
     def _tell_gap(self, plans: Sequence[str]) -> None:
@@ -60,6 +60,16 @@ class Dispatcher:
         for plan in plans:
             self.store(plan).gap()
         self._away = False
+
+    def _try(self, plan: str, workers: Sequence[Worker]) -> Ms | None:
+        """What is wrong with one plan keeps no other from its work."""
+        try:
+            return self._look_at(plan, workers)
+        except UnreachableError:
+            raise
+        except MoieError as error:
+            log.error("plan %s cannot be looked at: %s", plan, error)
+            return None
 
     def _look_at(self, plan: str, workers: Sequence[Worker]) -> Ms | None:
         store = self.store(plan)

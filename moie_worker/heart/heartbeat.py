@@ -1,5 +1,9 @@
 """The heartbeat: record that the system lives, say where it stands, let waiting jobs be looked at again."""
 
+import logging
+from collections.abc import Callable
+
+from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.plan.heartbeat import SHOWN, Snapshot, report
 from moie_worker.plan.limits import AUDIT
 from moie_worker.plan.states import Place
@@ -7,6 +11,22 @@ from moie_worker.ports import Fleet, Store
 
 JOURNAL_SEEN = 200  # entries that a report looks back at
 CYCLIC_SHOWN = 20
+
+log = logging.getLogger(__name__)
+
+
+def beat_all(fleet: Fleet, store: Callable[[str], Store], who: str) -> str:
+    """One heartbeat of every plan; what is wrong with one keeps no other from its own. Raises UnreachableError."""
+    said: list[str] = []
+    for plan in fleet.plans():
+        try:
+            said.append(beat(store(plan), fleet, who))
+        except UnreachableError:
+            raise
+        except MoieError as error:
+            log.error("plan %s has no heartbeat: %s", plan, error)
+            said.append(f"plan {plan} has no heartbeat: {error}")
+    return "\n".join(said) or "no plan is loaded"
 
 
 def beat(store: Store, fleet: Fleet, who: str) -> str:

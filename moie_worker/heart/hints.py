@@ -8,13 +8,14 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Protocol, TypeVar
 
-from moie_worker.errors import UnreachableError
+from moie_worker.errors import MoieError
 from moie_worker.heart.attempt import Run, Tools, perform
 from moie_worker.plan.decide import crashed
 from moie_worker.plan.flow import Attempt, Hint, Settlement
@@ -163,7 +164,7 @@ def _run_waiting(batch: Batch, desk: Desk) -> None:
 def _perform(run: Run, desk: Desk) -> Settlement:
     """An error of ours ends the attempt and is told; it must not end the thread with the job in hand."""
     try:
-        return perform(run, desk.tools, desk.store.arm)
+        return perform(run, desk.tools, lambda *slot: bool(_quietly(lambda: desk.store.arm(*slot), "arm")))
     except Exception as error:
         log.exception("attempt %s at job %s met an error of moie-worker", run.attempt.token, run.job.id)
         return crashed(run.attempt, f"an error of moie-worker, see its log: {type(error).__name__}: {error}")
@@ -238,7 +239,7 @@ def _renew(batch: Batch, desk: Desk) -> None:
 
 
 def _settle(batch: Batch, desk: Desk, *, done: bool) -> bool:
-    """Settle what ended; False when Redis did not answer, then it is tried again."""
+    """Settle what ended; False when Redis did not do it, then it is tried again."""
     if not batch.unsettled and not done:
         return True
     reasons = [(settlement, _stopped_for(batch, settlement)) for settlement in batch.unsettled]
@@ -248,7 +249,7 @@ def _settle(batch: Batch, desk: Desk, *, done: bool) -> bool:
         if given_back:
             desk.store.release(given_back, batch.hint, False)
         desk.store.settle(settling, batch.hint, done)
-    except UnreachableError as error:
+    except MoieError as error:
         log.warning("cannot settle %d attempts yet: %s", len(settling), error)
         return False
     for settlement in batch.unsettled:
@@ -268,13 +269,19 @@ def _stopped_for(batch: Batch, settlement: Settlement) -> str | None:
 
 
 def _finish(batch: Batch, desk: Desk) -> None:
-    """Settle the rest; while Redis is away, until the leases end and somebody else takes over."""
+    """Settle the rest; while Redis is away, until the leases end and somebody else takes over.
+
+    What Redis refuses is not held for ever: a lease long is enough, however often it is renewed.
+    """
+    latest = desk.tools.clock.monotonic() + desk.lease.total_seconds()
     while not _settle(batch, desk, done=True):
-        if desk.tools.clock.monotonic() > batch.held_until:
+        if desk.tools.clock.monotonic() > min(batch.held_until, latest):
             log.error("%d attempts of hint %s ended and could not be settled; they will be run again",
                       len(batch.unsettled), batch.hint.id)  # fmt: skip
             return
         _renew(batch, desk)
+        with closing(desk.make_stop()) as stop:  # a refusal comes at once: not a thousand times a second
+            desk.tools.wait(stop, FLUSH_MS / 1000)
 
 
 def _count(batch: Batch, what: str, number: int) -> None:
@@ -282,9 +289,9 @@ def _count(batch: Batch, what: str, number: int) -> None:
 
 
 def _quietly(call: Callable[[], T], what: str) -> T | None:
-    """Call Redis; when it does not answer say so and go on: leases and sweeps put it right."""
+    """Call Redis; when it does not do it say so and go on: leases and sweeps put it right."""
     try:
         return call()
-    except UnreachableError as error:
+    except MoieError as error:
         log.warning("cannot %s: %s", what, error)
         return None

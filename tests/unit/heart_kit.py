@@ -10,14 +10,15 @@ from typing import Any
 from moie_worker.adapters.memory import MemoryStore
 from moie_worker.adapters.memory.core import ManualTime
 from moie_worker.adapters.memory_notebook import MemoryNotebook
-from moie_worker.errors import UnreachableError
+from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart.attempt import Tools
 from moie_worker.heart.hints import Desk
 from moie_worker.plan.compile import compile_plan
-from moie_worker.plan.flow import Answer, Attempt, Hint, Settlement
+from moie_worker.plan.flow import Answer, Attempt, Hint, Overview, Settlement
 from moie_worker.plan.model import Plan
 from moie_worker.plan.presence import Beat, Worker
 from moie_worker.plan.states import Outcome
+from moie_worker.plan.times import Ms
 from moie_worker.ports import ActionContext, Command, Evidence, Stop
 
 PATIENCE_S = 10  # what a test waits for another thread at most
@@ -131,6 +132,7 @@ class FlakyStore(MemoryStore):
     def __init__(self, time: ManualTime, plan: str = "default") -> None:
         super().__init__(plan, time)
         self.cut: dict[str, int] = {}  # operation -> how many calls fail yet
+        self.error: MoieError = UnreachableError("Redis does not answer")
         self.on_cut: Callable[[], None] = lambda: None
         self.settled: list[int] = []  # settlements in each call
         self.renewed = threading.Event()
@@ -140,7 +142,7 @@ class FlakyStore(MemoryStore):
         if self.cut.get(operation, 0) > 0:
             self.cut[operation] -= 1
             self.on_cut()
-            raise UnreachableError("Redis does not answer")
+            raise self.error
 
     def begin(self, hint: Hint, nonce: str, worker: str, lease: timedelta) -> list[Attempt]:
         self._line("begin")
@@ -151,6 +153,18 @@ class FlakyStore(MemoryStore):
         answers = super().renew(tokens, lease, hint)
         self.renewed.set()
         return answers
+
+    def arm(self, token: str, slot: Ms, due: Ms) -> bool:
+        self._line("arm")
+        return super().arm(token, slot, due)
+
+    def overview(self) -> Overview:
+        self._line("overview")
+        return super().overview()
+
+    def rescue(self) -> int:
+        self._line("rescue")
+        return super().rescue()
 
     def settle(self, settlements: Sequence[Settlement], hint: Hint, done: bool) -> list[Answer]:
         self._line("settle")

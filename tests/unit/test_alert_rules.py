@@ -10,8 +10,9 @@ from moie_worker.adapters.memory import MemoryStore
 from moie_worker.adapters.memory.core import ManualTime
 from moie_worker.alerts.rules import gone_workers, no_beat, stale_heartbeats
 from moie_worker.alerts.watch import watch
+from moie_worker.errors import MoieError
 from moie_worker.plan.presence import Beat
-from tests.unit.heart_kit import FakeFleet
+from tests.unit.heart_kit import FakeFleet, FlakyStore
 
 STALE = timedelta(minutes=15)
 QUARTER_MS = 15 * 60_000
@@ -123,3 +124,14 @@ def test_one_that_ends_and_another_that_begins_do_not_hide_each_other() -> None:
     post.look()
     post.fleet.gone, post.fleet.living = [], []
     assert post.look() == ["raised beat", "cleared worker:w1"]
+
+
+def test_a_plan_that_cannot_be_read_is_an_alert_and_hides_no_other() -> None:
+    post = Post()
+    bad = FlakyStore(post.time, "bad")
+    bad.cut, bad.error = {"overview": 1}, MoieError("Redis refused")
+    post.store.beat("report", "w")
+    post.time.advance(QUARTER_MS + 1)
+    post.fleet.names = ["bad", "p"]
+    watch(post.fleet, {"bad": bad, "p": post.store}.__getitem__, post.alerts, STALE)
+    assert post.alerts.events == ["raised plan:bad", "raised heartbeat:p"]

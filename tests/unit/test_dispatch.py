@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from moie_worker.adapters.memory.core import ManualTime
-from moie_worker.errors import UnreachableError
+from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart.dispatch import APPLY_AT_ONCE, Dispatcher
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.flow import Hint
@@ -233,3 +233,17 @@ def test_a_broker_that_is_away_is_no_gap_of_redis_and_stops_no_rescue() -> None:
     assert bench.store.job("a").losses == 1
     assert bench.store.gap_at == 0
     assert len(asked) == 1  # each try may take seconds: once a look, and these two wait for theirs now
+
+
+def test_what_is_wrong_with_one_plan_keeps_no_other_from_its_work(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench("bad", "good")
+    for store in bench.stores.values():
+        load(store, {"id": "a"})
+    bad = bench.stores["bad"]
+    bad.cut, bad.error = {"rescue": 2}, MoieError("Redis refused")
+    bench.beat.look()
+    bench.beat.look()
+    assert bench.offers() == {"bad": 0, "good": 1}
+    assert caplog.text.count("plan bad cannot be looked at: Redis refused") == 2
+    bench.beat.look()
+    assert bench.offers() == {"bad": 1, "good": 0}

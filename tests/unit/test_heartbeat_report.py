@@ -2,9 +2,13 @@
 
 from typing import Any
 
-from moie_worker.heart.heartbeat import beat
+import pytest
+
+from moie_worker.adapters.memory.core import ManualTime
+from moie_worker.errors import MoieError, UnreachableError
+from moie_worker.heart.heartbeat import beat, beat_all
 from moie_worker.plan.states import Place
-from tests.unit.heart_kit import CYCLIC, FAILED, Heart, jobs, load
+from tests.unit.heart_kit import CYCLIC, FAILED, FakeFleet, FlakyStore, Heart, jobs, load
 
 
 def lines(heart: Heart) -> list[str]:
@@ -125,3 +129,23 @@ def test_what_a_beat_reads_does_not_grow_with_the_plan() -> None:
     load(heart.store, *jobs(f"j{n}" for n in range(500)))
     lines(heart)
     assert asked == [((Place.WAITING,), 6)]
+
+
+def test_a_plan_that_cannot_be_read_keeps_no_other_from_its_heartbeat() -> None:
+    time = ManualTime()
+    bad, good = FlakyStore(time, "bad"), FlakyStore(time, "good")
+    bad.cut, bad.error = {"overview": 1}, MoieError("Redis refused")
+    said = beat_all(FakeFleet(["bad", "good"]), {"bad": bad, "good": good}.__getitem__, "w")
+    assert said.startswith("plan bad has no heartbeat: Redis refused\nHEARTBEAT ")
+    assert (bad.flags.beats, good.flags.beats) == (0, 1)
+
+
+def test_without_redis_there_is_no_heartbeat_of_any_plan() -> None:
+    store = FlakyStore(ManualTime())
+    store.cut = {"overview": 1}
+    with pytest.raises(UnreachableError):
+        beat_all(FakeFleet(), lambda _: store, "w")
+
+
+def test_without_a_plan_the_heartbeat_says_so() -> None:
+    assert beat_all(FakeFleet([]), lambda _: FlakyStore(ManualTime()), "w") == "no plan is loaded"

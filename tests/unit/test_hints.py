@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from moie_worker.errors import UnreachableError
+from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart import hints
 from moie_worker.heart.hints import decline, work
 from moie_worker.plan.limits import HINT_MS, OVERTIME_MS
@@ -286,6 +286,31 @@ def test_what_cannot_be_settled_before_its_lease_ends_is_run_again(
     heart.clock.advance(33_000)
     assert heart.store.rescue() == 1
     assert heart.store.job("a").place is Place.READY
+
+
+def test_what_redis_refuses_is_held_for_a_lease_and_no_longer(heart: Heart, caplog: pytest.LogCaptureFixture) -> None:
+    heart.load({"id": "a"})
+    heart.store.cut, heart.store.error = {"settle": 10**6}, MoieError("Redis refused")
+    heart.store.on_cut = lambda: heart.clock.advance(2_500)
+    work(heart.hint("a"), heart.desk())
+    assert "they will be run again" in caplog.text
+    assert heart.clock.monotonic() < 1000 + 40
+    assert all(stop.closed for stop in heart.stops)
+
+
+def test_a_renewal_that_redis_refuses_leaves_no_command_alone(heart: Heart) -> None:
+    heart.load({"id": "a"})
+    heart.store.cut, heart.store.error = {"renew": 10**6}, MoieError("Redis refused")
+    until_stopped(heart, 30_001)
+    work(heart.hint("a"), heart.desk())
+    assert heart.stops[0].reason == hints.LOST
+
+
+def test_a_slot_that_cannot_be_armed_runs_all_the_same(heart: Heart) -> None:
+    heart.load({"id": "x", "overlap": "allow"} | CYCLIC)
+    heart.store.cut = {"arm": 1}
+    assert work(heart.hint("x"), heart.desk()) == {"passed": 1}
+    assert heart.store.job("x").slot > heart.store.now
 
 
 def test_a_definition_that_cannot_be_read_is_a_dead_letter_and_hurts_no_other(heart: Heart) -> None:

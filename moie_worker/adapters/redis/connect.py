@@ -17,6 +17,7 @@ Client = Redis  # for whoever passes one on without speaking to it
 DEADLINE = timedelta(seconds=5)
 RETRY_PAUSE_S = 0.1
 CONNECT_S = 3.0
+PASSING = ("MISCONF ", "NOREPLICAS ", "BUSY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ")  # it serves again later
 HEALTH_CHECK_S = 5
 
 
@@ -95,5 +96,7 @@ def _ours(error: redis_errors.RedisError, where: str) -> MoieError:
             return MoieError(f"Redis at {where} is full. Raise its `maxmemory` or make room")
         case _ if "READONLY " in str(error):
             return UnreachableError(f"Redis at {where} is a read-only replica. Give the address of the primary")
+        case _ if any(word in str(error) for word in PASSING):
+            return UnreachableError(f"Redis at {where} does not serve just now: {error}")
         case _:
             return MoieError(f"Redis at {where} refused: {error}")
