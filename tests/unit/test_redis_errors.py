@@ -14,6 +14,7 @@ from moie_worker.errors import MoieError, UnreachableError
         "NOREPLICAS Not enough good replicas to write.",
         "BUSY Redis is busy running a script.",
         "MASTERDOWN Link with MASTER is down",
+        "Error running script (call to f_1): @user_script:1: @user_script: 1: -NOREPLICAS Not enough good replicas.",
     ],
 )
 def test_a_redis_that_does_not_serve_just_now_is_away(said: str) -> None:
