@@ -45,9 +45,9 @@ class Definition:
 
     @classmethod
     def from_json(cls, text: str) -> "Definition":
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote, by another release too: a field that is added must have a default here."""
         raw = json.loads(text)
-        return cls(**{name: raw[name] for name in cls.__slots__} | {"needs": tuple(raw["needs"])})
+        return cls(**{name: raw[name] for name in cls.__slots__ if name in raw} | {"needs": tuple(raw["needs"])})
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,10 +189,10 @@ class _Nobody:
     """Discarding publishes nothing."""
 
     def task(self, letter: Letter, new_id: str) -> None:
-        raise NotImplementedError(new_id)
+        raise RefusedError(f"{letter.head.id} would be sent as {new_id} by somebody who only discards")
 
     def message(self, letter: Letter) -> None:
-        raise NotImplementedError(letter.head.id)
+        raise RefusedError(f"{letter.head.id} would be sent by somebody who only discards")
 
 
 def _pause(seconds: float) -> bool:

@@ -1,5 +1,7 @@
 -- Running attempts: `leases` orders them by the end of their lease, `attempts` says what they are.
 
+local by_job -- tokens of each job, read once in a script however many jobs ask
+
 local function read_attempt(token)
   local packed = redis.call('HGET', p .. 'attempts', token)
   return packed and cjson.decode(packed)
@@ -11,6 +13,7 @@ end
 
 -- Begins with a removal: a script whose first write adds is refused when Redis is full.
 local function drop_attempt(token)
+  by_job = nil
   redis.call('HDEL', p .. 'attempts', token)
   redis.call('ZREM', p .. 'leases', token)
 end
@@ -22,16 +25,21 @@ local function job_of(record)
   return nil
 end
 
-local function tokens_of(job, st, def)
-  local found = {}
-  if def.cyclic then
-    for _, token in ipairs(redis.call('ZRANGE', p .. 'leases', 0, -1)) do
-      if read_attempt(token).job == job then found[#found + 1] = token end
+local function read_tokens()
+  by_job = {}
+  for _, token in ipairs(redis.call('ZRANGE', p .. 'leases', 0, -1)) do
+    local record = read_attempt(token)
+    if record then
+      by_job[record.job] = by_job[record.job] or {}
+      table.insert(by_job[record.job], token)
     end
-  elseif st.place == 'running' then
-    found[1] = st.token
   end
-  return found
+end
+
+local function tokens_of(job, st, def)
+  if not def.cyclic then return st.place == 'running' and {st.token} or {} end
+  if not by_job then read_tokens() end
+  return by_job[job] or {}
 end
 
 local function stop_attempts(job, st, def, why)
