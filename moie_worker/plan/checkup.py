@@ -41,7 +41,12 @@ class Checkup:
         """Of all together: what is wrong counts first, then what is not known."""
         if self.problems:
             return Health.UNHEALTHY
-        return Health.UNKNOWN if self.heartbeat is Health.UNKNOWN else Health.HEALTHY
+        return Health.UNKNOWN if self.heartbeat is Health.UNKNOWN and not self._only_watches else Health.HEALTHY
+
+    @property
+    def _only_watches(self) -> bool:
+        """Without a plan no heartbeat is due: the periodic tasks of a watched application are all there is."""
+        return not self.overview.phases and any(task.health is Health.HEALTHY for task in self.periodic)
 
     @property
     def problems(self) -> list[str]:

@@ -90,10 +90,11 @@ def _memory(facts: RedisFacts) -> Finding:
 
 
 def crew_findings(crew: Crew, queues: Sequence[str], idle_queues: Sequence[str]) -> Iterator[Finding]:
-    """Whether somebody works, and on every queue of the plan."""
+    """Whether somebody works, and on every queue of the plan. Without a plan (no queues) nobody needs to."""
     workers, beats = len(crew.workers), len(crew.beats)
-    yield _judged("workers", workers > 0, f"{workers}", "none: celery -A moie_worker worker", Level.FAULT)
-    yield _judged("beats", beats > 0, f"{beats}", "none: celery -A moie_worker beat", Level.FAULT)
+    missing = Level.FAULT if queues else Level.NOTE
+    yield _judged("workers", workers > 0, f"{workers}", "none: celery -A moie_worker worker", missing)
+    yield _judged("beats", beats > 0, f"{beats}", "none: celery -A moie_worker beat", missing)
     for name in (*crew.workers_gone, *crew.beats_gone):
         yield Finding("presence", Level.WARNING, f"{name} is gone without a word")
     if queues:

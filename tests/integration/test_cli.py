@@ -88,7 +88,7 @@ def test_validate_prints_how_a_document_was_understood_and_touches_nothing(
 ) -> None:
     done = cli.run("validate", str(V2))
     assert done.exit_code == 0
-    assert "a good plan, 3 phases, 5 jobs" in done.stdout
+    assert "a good plan of version 2: 3 phases, 5 jobs" in done.stdout
     assert "version 2: " in done.stderr
     assert 'note: phases[0].status: was "active"; by its jobs the phase is completed' in done.stderr
     assert "warning: phases: phase ids 3, 4 are missing" in done.stderr

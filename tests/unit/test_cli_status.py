@@ -144,6 +144,15 @@ def test_a_job_whose_check_said_no_is_an_action_required() -> None:
     ]
 
 
+def test_jobs_that_hold_a_phase_up_for_ever_are_told() -> None:
+    store = loaded({"id": 1, "name": "ONE", "jobs": [job("1.1"), job("1.2"), job("1.3")]})
+    assert "given up" not in text_of(store)
+    store.move("1.1", Place.CANCELLED, store.now)
+    assert "given up       1 cancelled: `moie jobs --place cancelled`; `moie retry ID`" in text_of(store)
+    store.move("1.2", Place.DEAD, store.now)
+    assert "1 dead, 1 cancelled: `moie jobs --place dead --place cancelled`" in text_of(store)
+
+
 def test_queues_without_a_worker_are_named() -> None:
     store = loaded({"id": 1, "name": "ONE", "jobs": [job("1.1"), job("1.2", queue="gpu")]})
     worker = Worker("w@h", "h", 1, ("default",), 3, NOW)

@@ -179,6 +179,10 @@ def test_missing_workers_beats_and_queues_are_faults() -> None:
     assert levels(crew_findings(Crew([WORKER], ["v"], [BEAT]), ["default"], [])) == {"presence": Level.WARNING}
 
 
+def test_without_a_plan_nobody_needs_to_work() -> None:
+    assert levels(crew_findings(Crew(), [], [])) == {"workers": Level.NOTE, "beats": Level.NOTE}
+
+
 def test_extras_are_notes_and_broken_plugins_warnings() -> None:
     found = list(extra_findings({"http": False, "arxiv": True}, {"mine": "no module"}))
     assert found[0] == Finding("extra http", Level.NOTE, "not installed: pip install 'moie-worker[http]'")
@@ -218,6 +222,13 @@ def test_watched_tasks_count_for_health() -> None:
     found = checked(store, CREW, (Watched("tidy"), runs))
     assert found.health is Health.UNHEALTHY
     assert [one["id"] for one in checkup_document(found)["jobs"]] == ["tidy"]
+
+
+def test_a_watched_application_without_a_plan_is_healthy_by_its_tasks_alone() -> None:
+    store = MemoryStore()
+    good = RunHistory("tidy", 1, 0, 0, [Run(moment(store.now), Measured(0.1))])
+    assert checked(store, Crew()).health is Health.UNKNOWN
+    assert checked(store, Crew(), (Watched("tidy"), good)).health is Health.HEALTHY
 
 
 def test_a_waiting_job_shows_its_place_in_the_picture() -> None:

@@ -22,6 +22,11 @@ def test_a_redis_that_does_not_serve_just_now_is_away(said: str) -> None:
         raise exceptions.ResponseError(said)
 
 
+def test_a_refused_connection_is_told_in_one_full_stop() -> None:
+    with pytest.raises(UnreachableError, match=r"refused\. Is it running"), translated("redis://here"):
+        raise exceptions.ConnectionError("Error 111 connecting to here:1. Connection refused.")
+
+
 def test_an_error_of_ours_is_none_of_redis() -> None:
     with pytest.raises(MoieError, match="refused: WRONGTYPE") as caught, translated("redis://here"):
         raise exceptions.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value")

@@ -85,7 +85,7 @@ def _ours(error: redis_errors.RedisError, where: str) -> MoieError:
             return UnreachableError(f"Redis at {where} does not answer in time. Is it frozen or overloaded?")
         case redis_errors.ConnectionError():
             return UnreachableError(
-                f"Redis at {where} cannot be reached: {error}. Is it running, is the address right?"
+                f"Redis at {where} cannot be reached: {str(error).rstrip('.')}. Is it running, is the address right?"
             )
         case redis_errors.OutOfMemoryError():
             return MoieError(f"Redis at {where} is full. Raise its `maxmemory` or make room")

@@ -126,6 +126,8 @@ def _lines(letter: Letter) -> Iterator[Line]:
             yield ()
             yield (Styled(title, "dim"),)
         for name, value in values.items():
+            if name == "at":
+                continue  # what last_at says, in milliseconds
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             head, *rest = text.splitlines() or [""]
             yield Styled(f"  {name:<14}", "dim"), head

@@ -19,7 +19,7 @@ EXIT_CODES = {Health.HEALTHY: 0, Health.UNHEALTHY: 1, Health.STALE: 1, Health.UN
 def health_command(desk: Desk, as_json: bool) -> None:
     """Whether all is well: heartbeat, workers, beats, cyclic jobs and watched periodic tasks.
 
-    Exit code 0 healthy, 1 not, 2 unknown (no heartbeat yet, or no plan), 3 Redis out of reach.
+    Exit code 0 healthy, 1 not, 2 unknown (no heartbeat yet, or nothing to judge), 3 Redis out of reach.
     """
     found = read_checkup(desk)
     if as_json:

@@ -1,5 +1,8 @@
 """`moie validate` and `moie load`."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from moie_worker.doors.cli.desk import Desk, acts, json_option
@@ -14,6 +17,7 @@ from moie_worker.plan.report import ImportReport
 from moie_worker.plan.times import ms_of
 
 BIG = 2000  # jobs: loading more shows a bar
+NEWEST = 3  # the version of the format that this release writes
 NAMED = 8  # ids that a line of the diff names
 
 
@@ -32,7 +36,8 @@ def validate_command(file: str, as_json: bool) -> None:
         print_json(_report_document(found.report) | {"phases": len(found.plan.phases), "jobs": jobs})
         return
     say_report(found.report)
-    click.echo(f"{file}: a good plan, {_plural(len(found.plan.phases), 'phase')}, {_plural(jobs, 'job')}")
+    counted = f"{_plural(len(found.plan.phases), 'phase')}, {_plural(jobs, 'job')}"
+    click.echo(f"{file}: a good plan of version {found.report.version}: {counted}")
 
 
 @click.command("load")
@@ -75,16 +80,25 @@ def load(desk: Desk, compiled: Compiled, *, dry_run: bool = False) -> tuple[Diff
 
 
 def begin_load(desk: Desk, compiled: Compiled) -> str:
-    """Load a plan if it is another one than what is loaded, and let beat bring it to its end; says what it did."""
-    before = desk.store.overview()
+    """Load a plan if it differs from what is loaded, and let beat bring it to its end; says what it did.
+
+    The plan of another project stays: starting a system is no order to drop the work that is in it.
+    """
+    before, meta = desk.store.overview(), desk.store.meta()
+    if before.flags.revision and _project(meta) != _project(compiled.meta):
+        return f"{desk.plan} holds {_project(meta)} and goes on with it; `moie load FILE` replaces it"
     result = diff(definitions(desk.store.all_jobs()), compiled)
-    if before.flags.revision and result.empty and canonical(desk.store.meta()) == canonical(compiled.meta):
+    if before.flags.revision and result.empty and canonical(meta) == canonical(compiled.meta):
         return f"{desk.plan} is as it was, revision {before.flags.revision}"
     before = _finished(desk, before)
     desk.system.fleet.add_plan(desk.plan)
     revision = desk.store.load(compiled, before.flags.revision, desk.who, desk.why)
     desk.system.fleet.ring()
-    return f"{desk.plan} loaded, revision {revision}: {len(compiled.jobs)} jobs"
+    return f"{desk.plan} loaded, revision {revision}: {_plural(len(compiled.jobs), 'job')}"
+
+
+def _project(meta: Mapping[str, Any]) -> str:
+    return (meta.get("meta") or {}).get("project") or "a plan without a project"
 
 
 def _finished(desk: Desk, overview: Overview) -> Overview:
@@ -105,8 +119,9 @@ def _apply(desk: Desk) -> None:
 
 
 def say_report(report: ImportReport) -> None:
-    """How a document was understood, on standard error."""
-    click.echo(f"version {report.version}: {report.reason}", err=True)
+    """How a document was understood, on standard error; of the newest version only what is odd about it."""
+    if report.version < NEWEST:
+        click.echo(f"version {report.version}: {report.reason}", err=True)
     for note in report.notes:
         click.echo(f"  note: {note}", err=True)
     for warning in report.warnings:

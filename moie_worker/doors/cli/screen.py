@@ -18,6 +18,7 @@ PHASE_STYLES = {
     PhaseStatus.REJECTED: "bold red",
 }
 MARKS = {Health.HEALTHY: "●", Health.STALE: "◐", Health.UNHEALTHY: "✗", Health.UNKNOWN: "○"}
+GIVEN_UP = (Place.DEAD, Place.CANCELLED)
 PHASES_SHOWN = 30
 TASK_WIDTH = 22
 
@@ -92,11 +93,20 @@ def _around(status: Status) -> list[PhaseStanding]:
 def _figures(status: Status) -> Iterator[Line]:
     yield _labelled("heartbeat", *_heartbeat(status))
     yield _labelled("jobs", *_places(status))
+    if status.count(*GIVEN_UP):
+        yield _labelled("given up", Styled(_given_up(status), "bold red"))
     yield _labelled("workers", *_workers(status))
     yield _labelled("beats", *_beats(status))
     if status.idle_queues:
         names = ",".join(status.idle_queues)
         yield _labelled("no worker for", Styled(f"{names}: start a worker with -Q {names}", "bold red"))
+
+
+def _given_up(status: Status) -> str:
+    """Jobs that nothing will look at again: what a phase that does not end may be waiting for."""
+    found = {place: number for place in GIVEN_UP if (number := status.count(place))}
+    counted = ", ".join(f"{number} {place}" for place, number in found.items())
+    return f"{counted}: `moie jobs {' '.join(f'--place {place}' for place in found)}`; `moie retry ID` begins anew"
 
 
 def _heartbeat(status: Status) -> Iterator[Styled]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import click
 
@@ -26,6 +27,7 @@ from moie_worker.settings import Settings
 from moie_worker.wiring import System
 
 HEARTBEAT = timedelta(seconds=15)  # so that one sees it live
+PLAN = "Plan    "
 OnLine = Callable[[str, str], None]
 
 
@@ -49,7 +51,7 @@ class Order:
 
 
 @click.command("up")
-@click.option("--plan", "file", metavar="FILE", help="Load this plan document when Redis answers.")
+@click.option("--plan", "file", metavar="FILE", help="Load this plan document, unless another project's is loaded.")
 @click.option("--name", metavar="NAME", help="The plan's name. [default: MOIE_PLAN, else `default`]")
 @click.option("--heartbeat", metavar="TIME", help="Time between heartbeats. [default: MOIE_HEARTBEAT, else 15s]")
 @click.option("--no-flower", is_flag=True, help="Start no Flower.")
@@ -57,6 +59,7 @@ class Order:
 def up_command(file: str | None, name: str | None, heartbeat: str | None, no_flower: bool, detach: bool) -> None:
     """Run everything on this machine: an embedded Redis, a worker, a beat and Flower.
 
+    A plan of the same project (`meta.project`) becomes a new revision; that of another project stays, and it is said.
     With MOIE_REDIS_URL set, that Redis is used instead of an embedded one. Ctrl-C stops everything in order and leaves
     nothing behind; the data stay in MOIE_HOME, and the next `moie up` goes on with them. Exit code 1 when a part
     cannot be kept alive.
@@ -65,7 +68,7 @@ def up_command(file: str | None, name: str | None, heartbeat: str | None, no_flo
     if detach:
         result = control.detach(order.home, lambda announce: _run(order, plain, announce))
     elif is_terminal():
-        result = _run(order, None, lambda _: None)
+        result = _run(order, None, None)
     else:
         result = _run(order, plain, lambda said: click.echo(said.message))
     click.echo(result.message, err=result.exit_code != 0)
@@ -105,8 +108,8 @@ def _plan(file: str | None) -> Compiled | None:
     return compile_plan(found.plan, ms_of(SystemClock().now()))
 
 
-def _run(order: Order, on_line: OnLine | None, announce: control.Announce) -> Result:
-    """Until it is told to stop. Without `on_line`, a live view is shown."""
+def _run(order: Order, on_line: OnLine | None, announce: control.Announce | None) -> Result:
+    """Until it is told to stop. Without `on_line` a live view is shown; it has the addresses on top already."""
     with hold(order.home, SystemClock().now()), ExitStack() as stack:
         queues = {job.queue for job in order.plan.jobs} if order.plan else set()
         fleet = assemble(order.told, order.home, queues, flower=order.flower)
@@ -114,18 +117,25 @@ def _run(order: Order, on_line: OnLine | None, announce: control.Announce) -> Re
             from moie_worker.doors.cli.live import LiveView
 
             on_line = stack.enter_context(LiveView(order.desk, fleet.addresses())).on_line
+        tell = announce or partial(_tell_plan, on_line)
         return Supervisor(
             fleet.parts,
             order.home,
             on_line=on_line,
-            on_ready=lambda: announce(_ready(order, fleet)),
+            on_ready=lambda: tell(_ready(order, fleet)),
             secrets=fleet.secrets,
         ).run()
+
+
+def _tell_plan(on_line: OnLine, ready: Result) -> None:
+    for line in ready.message.splitlines():
+        if line.startswith(PLAN):
+            on_line("moie", line.removeprefix(PLAN))
 
 
 def _ready(order: Order, fleet: Fleet) -> Result:
     """All parts run: load the plan, which beat brings to its end, and say where everything is."""
     lines = fleet.addresses()
     if order.plan is not None:
-        lines.append(f"Plan    {begin_load(order.desk, order.plan)}")
+        lines.append(f"{PLAN}{begin_load(order.desk, order.plan)}")
     return Result(0, "\n".join(lines))
