@@ -223,7 +223,7 @@ class Farm:
         while store.apply():
             pass
         self.fleet.add_plan(plan)
-        self.fleet.ring()
+        self.fleet.ring(plan)
 
     def places(self) -> dict[Place, int]:
         """How many jobs are in each place."""

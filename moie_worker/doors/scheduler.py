@@ -24,7 +24,7 @@ from moie_worker.doors import entries as slots
 from moie_worker.doors.envelope import record
 from moie_worker.doors.hints import WORK, broker_errors, publisher
 from moie_worker.doors.state import same_redis, system_of
-from moie_worker.errors import MoieError
+from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart.dispatch import Dispatcher
 from moie_worker.plan.presence import Beat
 from moie_worker.plan.times import Ms
@@ -42,6 +42,8 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
     """Fires what is due; knows nothing that another beat does not know too."""
 
     _said_at: float | None = None
+    _sweep_at = 0.0  # monotonic
+    _rung: frozenset[str] = frozenset()
 
     def setup_schedule(self) -> None:
         """Take the entries of the configuration; no file, no network."""
@@ -79,6 +81,8 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
             return self._tick()
         except MoieError as error:
             log.error("beat: %s", error)
+            if isinstance(error, UnreachableError) and self._dispatcher is not None:
+                self._dispatcher.away()
         except Exception:
             log.exception("beat: a tick met an error and is tried again")
         return ERROR_PAUSE_S
@@ -86,14 +90,22 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
     def _tick(self) -> float:
         self._say_here()
         entry_due = self._fire_entries()
-        plan_due = self._dispatcher.look() if self._dispatcher is not None else None
+        plan_due = self._look(self._dispatcher) if self._dispatcher is not None else None
         dues = [due for due in (entry_due, plan_due) if due is not None]
         patience = self._system.settings.sweep
         if dues:
             patience = min(patience, timedelta(milliseconds=max(0, min(dues) - self._system.fleet.now())))
-        if patience > timedelta(0):
-            self._system.fleet.listen(patience)
+        self._rung = self._system.fleet.listen(patience)
         return 0.0
+
+    def _look(self, dispatcher: Dispatcher) -> Ms | None:
+        """Look at all plans every now and then; in between at those that rang or have something due."""
+        now = self._system.clock.monotonic()
+        if now < self._sweep_at:
+            return dispatcher.look(self._rung)
+        due = dispatcher.sweep()
+        self._sweep_at = now + self._system.settings.sweep.total_seconds()
+        return due
 
     # -- ordinary entries -------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ Any number of beats do this at once. Nothing is decided here that Redis does not
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from moie_worker.errors import MoieError, UnreachableError
@@ -27,32 +27,55 @@ class Dispatcher:
     store: Callable[[str], Store]
     publish: Callable[[str, Hint], None]  # to the workers of its queue
     _busy: dict[str, set[str]] = field(default_factory=dict)  # queue -> plans that had something for it
+    _dues: dict[str, Ms] = field(default_factory=dict)  # plan -> when to look at it again (Redis' time), 0: at once
+    _workers: Sequence[Worker] = ()
     _turn: int = 0
     _away: bool = False  # Redis was, when it was asked last
     _mute: bool = False  # the broker was, in this look
 
-    def look(self) -> Ms | None:
-        """Look once at every plan; returns when the next timed job comes (Redis' time), 0 to look again at once.
+    def sweep(self) -> Ms | None:
+        """Look at every plan, and take back what was lost; returns when the next timed job comes (Redis' time).
 
-        Raises UnreachableError when Redis is away. Where only the broker is, everything else goes on; what was
-        reserved and not published is offered again.
+        0 means to look again at once. Raises UnreachableError when Redis is away. Where only the broker is,
+        everything else goes on; what was reserved and not published is offered again.
         """
         try:
-            return self._look()
+            plans = self.fleet.plans()
+            if self._away:
+                self._tell_gap(plans)
+            self._workers, _ = self.fleet.workers()
+            self._dues = {plan: due for plan, due in self._dues.items() if plan in plans}
+            self._turn += 1
+            turn = self._turn % len(plans) if plans else 0
+            return self._look(plans[turn:] + plans[:turn], rescue=True)
         except UnreachableError:
-            self._away = True
+            self.away()
             raise
 
-    def _look(self) -> Ms | None:
-        plans = self.fleet.plans()
+    def look(self, rung: Collection[str]) -> Ms | None:
+        """Between two sweeps: look at the plans that rang, and at those with something due. Answers like `sweep`."""
         if self._away:
-            self._tell_gap(plans)
-        workers, _ = self.fleet.workers()
+            return self.sweep()
+        try:
+            now = self.fleet.now()
+            return self._look(sorted({*rung, *(plan for plan, due in self._dues.items() if due <= now)}), rescue=False)
+        except UnreachableError:
+            self.away()
+            raise
+
+    def away(self) -> None:
+        """Redis did not answer, perhaps somebody else in this process: nobody could renew a lease in the meantime."""
+        self._away = True
+
+    def _look(self, plans: Sequence[str], *, rescue: bool) -> Ms | None:
         self._mute = False
-        self._turn += 1
-        turn = self._turn % len(plans) if plans else 0
-        dues = [self._try(plan, workers) for plan in plans[turn:] + plans[:turn]]
-        return min((due for due in dues if due is not None), default=None)
+        for plan in plans:
+            due = self._try(plan, rescue=rescue)
+            if due is None:
+                self._dues.pop(plan, None)
+            else:
+                self._dues[plan] = due
+        return min(self._dues.values(), default=None)
 
     def _tell_gap(self, plans: Sequence[str]) -> None:
         """After Redis was away, what was running then must not be charged for it."""
@@ -61,30 +84,31 @@ class Dispatcher:
             self.store(plan).gap()
         self._away = False
 
-    def _try(self, plan: str, workers: Sequence[Worker]) -> Ms | None:
+    def _try(self, plan: str, *, rescue: bool) -> Ms | None:
         """What is wrong with one plan keeps no other from its work."""
         try:
-            return self._look_at(plan, workers)
+            return self._look_at(plan, rescue=rescue)
         except UnreachableError:
             raise
         except MoieError as error:
             log.error("plan %s cannot be looked at: %s", plan, error)
             return None
 
-    def _look_at(self, plan: str, workers: Sequence[Worker]) -> Ms | None:
+    def _look_at(self, plan: str, *, rescue: bool) -> Ms | None:
         store = self.store(plan)
-        store.rescue()
-        if _is_loading(store):
+        if rescue:
+            store.rescue()
+        if (rescue or self._dues.get(plan) == 0) and _is_loading(store):
             return 0
         due: Ms | None = None
         for queue in store.queues():
-            came = self._offer(plan, store, queue, workers)
+            came = self._offer(plan, store, queue)
             due = came if due is None or (came is not None and came < due) else due
         return due
 
-    def _offer(self, plan: str, store: Store, queue: str, workers: Sequence[Worker]) -> Ms | None:
+    def _offer(self, plan: str, store: Store, queue: str) -> Ms | None:
         busy = self._busy.setdefault(queue, set())
-        window = -(-slots(workers, queue) // max(1, len(busy | {plan})))  # rounded up: each plan gets a turn
+        window = -(-slots(self._workers, queue) // max(1, len(busy | {plan})))  # rounded up: each plan gets a turn
         reserved = store.reserve(queue, window, secrets.token_hex(6))
         for hint in reserved.hints:
             if not self._published(plan, hint):

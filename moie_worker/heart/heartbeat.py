@@ -44,5 +44,5 @@ def beat(store: Store, fleet: Fleet, who: str) -> str:
     if repaired := store.audit(AUDIT):
         said += f"\nrepaired: {', '.join(repaired)}"
     store.beat(said, who)
-    fleet.ring()
+    fleet.ring(store.plan)
     return said

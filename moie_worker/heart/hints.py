@@ -65,7 +65,8 @@ class Batch:
     runs: dict[str, Run] = field(default_factory=dict)  # all of them, by token
     waiting: deque[Run] = field(default_factory=deque)
     running: dict[str, Run] = field(default_factory=dict)
-    results: SimpleQueue[Settlement | None] = field(default_factory=SimpleQueue)  # None: a thread has ended
+    results: deque[Settlement] = field(default_factory=deque)
+    idle: SimpleQueue[None] = field(default_factory=SimpleQueue)  # one for each thread with nothing left to do
     unsettled: list[Settlement] = field(default_factory=list)
     summary: dict[str, int] = field(default_factory=dict)
 
@@ -157,8 +158,8 @@ def _run_waiting(batch: Batch, desk: Desk) -> None:
         except IndexError:
             break
         batch.running[run.attempt.token] = run
-        batch.results.put(_perform(run, desk))
-    batch.results.put(None)
+        batch.results.append(_perform(run, desk))  # without waking anybody: that costs more than what is told
+    batch.idle.put(None)
 
 
 def _perform(run: Run, desk: Desk) -> Settlement:
@@ -171,19 +172,18 @@ def _perform(run: Run, desk: Desk) -> Settlement:
 
 
 def _collect(batch: Batch) -> int:
-    """Take in what ended within a flush; returns how many threads have nothing left to do."""
+    """Wait for a flush, or for a thread with nothing left to do; take in what ended. Returns how many threads did."""
     ended = 0
     try:
-        found = batch.results.get(timeout=FLUSH_MS / 1000)
-        while True:
-            if found is None:
-                ended += 1
-            else:
-                batch.unsettled.append(found)
-                batch.running.pop(found.token, None)
-            found = batch.results.get_nowait()
+        batch.idle.get(timeout=FLUSH_MS / 1000)
+        ended += 1
     except Empty:
-        return ended
+        pass
+    while batch.results:
+        found = batch.results.popleft()
+        batch.unsettled.append(found)
+        batch.running.pop(found.token, None)
+    return ended
 
 
 def _mind(batch: Batch, desk: Desk, now: float) -> None:
@@ -255,7 +255,7 @@ def _settle(batch: Batch, desk: Desk, *, done: bool) -> bool:
     for settlement in batch.unsettled:
         _count(batch, settlement.outcome.replace("_", " "), 1)
     batch.unsettled.clear()
-    _quietly(desk.fleet.ring, "ring")
+    _quietly(lambda: desk.fleet.ring(desk.tools.plan), "ring")
     return True
 
 

@@ -13,6 +13,11 @@ from moie_worker.plan.times import Ms
 class Store(Protocol):
     """The truth of one plan. PROTOCOL of the heart: every method is one atomic step; times are Redis' own."""
 
+    @property
+    def plan(self) -> str:
+        """The name of the plan."""
+        ...
+
     def reserve(self, queue: str, window: int, name: str) -> Reserved:
         """Offer due jobs of a queue until its window is full; `name` makes the ids of the hints unique."""
         ...
@@ -97,10 +102,14 @@ class Fleet(Protocol):
         """Living beats, and names of those that went without a word."""
         ...
 
-    def ring(self) -> None:
-        """Wake a beat."""
+    def now(self) -> Ms:
+        """The time of Redis."""
         ...
 
-    def listen(self, patience: timedelta) -> bool:
-        """Wait for a ring; False when none came."""
+    def ring(self, plan: str) -> None:
+        """Wake a beat to look at a plan."""
+        ...
+
+    def listen(self, patience: timedelta) -> frozenset[str]:
+        """Wait for a ring; the plans to look at, none when nobody rang."""
         ...

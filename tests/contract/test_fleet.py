@@ -7,7 +7,7 @@ import redis
 
 from moie_worker.adapters.redis import keys
 from moie_worker.adapters.redis.connect import connect
-from moie_worker.adapters.redis.fleet import MISSED_FOR, RINGS_KEPT, RedisFleet
+from moie_worker.adapters.redis.fleet import MISSED_FOR, RedisFleet
 from moie_worker.errors import UnreachableError
 from moie_worker.plan.presence import Beat, Worker, slots
 
@@ -95,15 +95,21 @@ def test_plans_are_known_once_and_in_order(fleet: RedisFleet) -> None:
 
 
 def test_a_ring_wakes_one_listener_once(fleet: RedisFleet) -> None:
-    fleet.ring()
-    assert fleet.listen(TTL)
-    assert not fleet.listen(MOMENT)
+    fleet.ring("p")
+    assert fleet.listen(TTL) == {"p"}
+    assert fleet.listen(MOMENT) == set()
+
+
+def test_one_listener_hears_of_all_plans_that_rang(fleet: RedisFleet) -> None:
+    for plan in ("p", "q", "p"):
+        fleet.ring(plan)
+    assert fleet.listen(TTL) == {"p", "q"}
 
 
 def test_rings_that_nobody_hears_do_not_pile_up(fleet: RedisFleet, redis_client: "redis.Redis") -> None:
-    for _ in range(3 * RINGS_KEPT):
-        fleet.ring()
-    assert redis_client.llen(keys.BELL) == RINGS_KEPT
+    for _ in range(50):
+        fleet.ring("p")
+    assert redis_client.zcard(keys.RINGS) == 1
 
 
 def test_time_is_that_of_redis(fleet: RedisFleet, redis_client: "redis.Redis") -> None:
@@ -113,11 +119,11 @@ def test_time_is_that_of_redis(fleet: RedisFleet, redis_client: "redis.Redis") -
 
 def test_a_redis_that_is_away_is_said_to_be(tmp_path: object) -> None:
     fleet = RedisFleet(connect(f"unix://{tmp_path}/nobody.sock"))
-    for ask in (fleet.plans, fleet.workers, fleet.beats, fleet.ring, fleet.now):
+    for ask in (fleet.plans, fleet.workers, fleet.beats, fleet.now):
         with pytest.raises(UnreachableError, match="cannot be reached"):
             ask()
 
 
 def test_a_wait_longer_than_the_client_is_patient_ends_without_an_error(redis_url: str) -> None:
-    impatient = RedisFleet(connect(redis_url, deadline=timedelta(seconds=0.2)))
+    impatient = RedisFleet(connect(redis_url, deadline=timedelta(seconds=2)))
     assert not impatient.listen(timedelta(seconds=60))

@@ -44,7 +44,7 @@ def test_plans_cannot_reach_into_each_other(name: str) -> None:
 
 def test_permanent_keys_are_those_that_may_stay() -> None:
     plan = Keys("p")
-    stay = [keys.PLANS, keys.WORKERS, keys.BEATS, keys.BELL, keys.ALERTS, keys.EVENTS, f"{keys.ENTRIES}:app"]
+    stay = [keys.PLANS, keys.WORKERS, keys.BEATS, keys.RINGS, keys.ALERTS, keys.EVENTS, f"{keys.ENTRIES}:app"]
     stay += [plan("plan"), plan("state"), plan("parked", "job:a"), plan("defs", "12"), plan("dead", "job:a")]
     assert [key for key in stay if not PERMANENT.fullmatch(key)] == []
     go = [keys.worker("w"), keys.beat("b"), plan("stage", "ab", "defs"), plan("defs", "x"), "celery", "moie:other"]

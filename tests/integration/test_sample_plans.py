@@ -39,7 +39,7 @@ class Running:
         while self.store.apply():
             pass
         self.fleet.add_plan(self.store.plan)
-        self.fleet.ring()
+        self.fleet.ring(self.store.plan)
 
     def write(self, name: str, text: str, mode: int = 0o644) -> None:
         """Create what a job of the plan waits for."""

@@ -108,7 +108,8 @@ class FakeFleet:
     here: list[Worker] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     living: list[Beat] = field(default_factory=list)
-    rings: int = 0
+    time: ManualTime = field(default_factory=ManualTime)
+    rings: list[str] = field(default_factory=list)
 
     def plans(self) -> list[str]:
         return self.names
@@ -119,11 +120,15 @@ class FakeFleet:
     def beats(self) -> tuple[list[Beat], list[str]]:
         return self.living, []
 
-    def ring(self) -> None:
-        self.rings += 1
+    def now(self) -> Ms:
+        return self.time.now
 
-    def listen(self, patience: timedelta) -> bool:
-        return True
+    def ring(self, plan: str) -> None:
+        self.rings.append(plan)
+
+    def listen(self, patience: timedelta) -> frozenset[str]:
+        rung, self.rings = frozenset(self.rings), []
+        return rung
 
 
 class FlakyStore(MemoryStore):

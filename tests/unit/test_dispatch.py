@@ -25,7 +25,7 @@ class Bench:
     def __init__(self, *plans: str, slots: int = 4) -> None:
         self.time = ManualTime()
         self.stores = {plan: FlakyStore(self.time, plan) for plan in plans or ("p",)}
-        self.fleet = FakeFleet(list(self.stores), [worker(slots)] if slots else [])
+        self.fleet = FakeFleet(list(self.stores), [worker(slots)] if slots else [], time=self.time)
         self.published: list[tuple[str, Hint]] = []
         self.publish: Callable[[str, Hint], None] = lambda plan, hint: self.published.append((plan, hint))
         self.beat = Dispatcher(self.fleet, self.stores.__getitem__, lambda plan, hint: self.publish(plan, hint))
@@ -59,16 +59,16 @@ def test_a_queue_is_offered_what_its_workers_have_slots_for() -> None:
     bench = Bench(slots=3)
     load(bench.store, *many(10))
     bench.fleet.here.append(worker(5, "other"))
-    bench.beat.look()
+    bench.beat.sweep()
     assert bench.offers() == {"p": 3}
-    bench.beat.look()
+    bench.beat.sweep()
     assert bench.offers() == {"p": 0}
 
 
 def test_without_workers_nothing_is_offered_and_all_of_it_is_looked_after() -> None:
     bench = Bench(slots=0)
     load(bench.store, {"id": "a"})
-    bench.beat.look()
+    bench.beat.sweep()
     assert bench.published == []
     assert bench.store.job("a").place is Place.READY
 
@@ -77,12 +77,12 @@ def test_plans_that_have_work_share_the_slots() -> None:
     bench = Bench("p", "q", "idle", slots=4)
     for plan in ("p", "q"):
         load(bench.stores[plan], *many(50))
-    bench.beat.look()  # the first plan to be asked does not know of the other yet
+    bench.beat.sweep()  # the first plan to be asked does not know of the other yet
     bench.offers()
     for _ in range(3):
         for store in bench.stores.values():
             store.hints.clear()
-        bench.beat.look()
+        bench.beat.sweep()
         assert bench.offers() == {"p": 2, "q": 2, "idle": 0}
 
 
@@ -92,7 +92,7 @@ def test_a_slot_that_cannot_be_divided_goes_round() -> None:
         load(bench.stores[plan], *many(50))
     first = []
     for _ in range(4):
-        bench.beat.look()
+        bench.beat.sweep()
         first.append(bench.published[0][0])
         bench.finish()
         bench.published.clear()
@@ -109,10 +109,10 @@ def test_a_hint_that_was_not_published_is_offered_again() -> None:
 
     bench.publish = broken
     with pytest.raises(ConnectionError):
-        bench.beat.look()
+        bench.beat.sweep()
     bench.publish = ordinary
     bench.time.advance(RESERVE_MS + 1)
-    bench.beat.look()
+    bench.beat.sweep()
     assert bench.offers() == {"p": 1}
     assert bench.store.job("a").attempts == 0
 
@@ -128,12 +128,12 @@ def test_while_only_the_broker_is_away_everything_else_goes_on() -> None:
         raise UnreachableError("no broker")
 
     bench.publish = broken
-    bench.beat.look()
+    bench.beat.sweep()
     assert len(tries) == 1  # each may take seconds
     bench.publish = ordinary
     bench.time.advance(RESERVE_MS + 1)
-    bench.beat.look()
-    bench.beat.look()
+    bench.beat.sweep()
+    bench.beat.sweep()
     assert bench.offers() == {"p": 2, "q": 2}
     assert {store.gap_at for store in bench.stores.values()} == {0}
 
@@ -141,21 +141,31 @@ def test_while_only_the_broker_is_away_everything_else_goes_on() -> None:
 def test_after_redis_was_away_what_ran_then_is_not_charged() -> None:
     bench = Bench()
     load(bench.store, {"id": "a"})
-    bench.beat.look()
+    bench.beat.sweep()
     (_, hint) = bench.published[0]
     bench.store.begin(hint, "n", "w", LEASE)
     bench.time.advance(33_000)
     workers = bench.fleet.workers
     bench.fleet.workers = unreachable  # type: ignore[method-assign]
     with pytest.raises(UnreachableError):
-        bench.beat.look()
+        bench.beat.sweep()
     bench.fleet.workers = workers  # type: ignore[method-assign]
-    bench.beat.look()
+    bench.beat.sweep()
     assert bench.store.gap_at == bench.time.now
     bench.time.advance(11_000)
-    bench.beat.look()
+    bench.beat.sweep()
     assert bench.store.job("a").losses == 0
     assert bench.store.gap_at == bench.time.now - 11_000  # told once
+
+
+def test_whoever_finds_redis_away_can_say_so_to_the_beat() -> None:
+    bench = Bench()
+    load(bench.store, {"id": "a"})
+    bench.beat.sweep()
+    bench.beat.away()
+    bench.time.advance(5_000)
+    bench.beat.look(())  # sweeps instead
+    assert bench.store.gap_at == bench.time.now
 
 
 def unreachable() -> tuple[list[Worker], list[str]]:
@@ -165,11 +175,11 @@ def unreachable() -> tuple[list[Worker], list[str]]:
 def test_what_was_lost_is_taken_back_and_offered() -> None:
     bench = Bench()
     load(bench.store, {"id": "a"})
-    bench.beat.look()
+    bench.beat.sweep()
     bench.store.begin(bench.published[0][1], "n", "w", LEASE)
     bench.time.advance(33_000)
     bench.offers()
-    bench.beat.look()
+    bench.beat.sweep()
     assert bench.offers() == {"p": 1}
     assert bench.store.job("a").losses == 1
 
@@ -182,9 +192,9 @@ def test_a_load_that_somebody_left_is_carried_on_at_once() -> None:
         {"version": 3, "phases": [{"id": 1, "name": "p", "jobs": [document | job for job in many(size)]}]}
     )
     bench.store.load(compile_plan(plan, bench.time.now), 0, "ops", "")
-    assert bench.beat.look() == 0  # there is more of it
+    assert bench.beat.sweep() == 0  # there is more of it
     assert bench.store.flags.loading
-    bench.beat.look()
+    bench.beat.sweep()
     assert not bench.store.flags.loading
     assert bench.offers() == {"p": 4}
 
@@ -196,9 +206,29 @@ def test_the_next_look_is_when_the_first_timed_job_of_any_plan_comes() -> None:
         load(store, {"id": "x"} | CYCLIC)
         store.jobs["x"].slot = bench.time.now + delay
         store.route("x")
-    assert bench.beat.look() == bench.time.now + 700
+    assert bench.beat.sweep() == bench.time.now + 700
     bench.time.advance(701)
-    assert bench.beat.look() == bench.time.now + 199
+    assert bench.beat.sweep() == bench.time.now + 199
+
+
+def test_between_two_sweeps_only_plans_that_rang_or_have_something_due_are_looked_at() -> None:
+    bench = Bench("p", "q", "r", slots=20)
+    bench.beat.sweep()
+    for store in bench.stores.values():
+        load(store, {"id": "a"})
+    assert bench.beat.look(["q"]) is None
+    assert bench.offers() == {"p": 0, "q": 1, "r": 0}
+    store = bench.stores["p"]
+    load(store, {"id": "a"}, {"id": "x"} | CYCLIC)
+    store.jobs["x"].slot = bench.time.now + 700
+    store.route("x")
+    bench.beat.look(["p"])
+    bench.offers()
+    bench.time.advance(701)
+    bench.beat.look(())
+    assert bench.offers() == {"p": 1, "q": 0, "r": 0}
+    bench.beat.sweep()
+    assert bench.offers() == {"p": 0, "q": 0, "r": 1}
 
 
 def test_while_there_is_more_to_do_the_beat_looks_again_at_once() -> None:
@@ -206,19 +236,19 @@ def test_while_there_is_more_to_do_the_beat_looks_again_at_once() -> None:
     load(bench.store, {"id": "gate"})
     for number in range(2 * BATCH):
         bench.store.woken.append([f"unknown{number}"])
-    assert bench.beat.look() == 0
+    assert bench.beat.sweep() == 0
 
 
 def test_without_plans_there_is_nothing_to_look_at() -> None:
     bench = Bench()
     bench.fleet.names = []
-    assert bench.beat.look() is None
+    assert bench.beat.sweep() is None
 
 
 def test_a_broker_that_is_away_is_no_gap_of_redis_and_stops_no_rescue() -> None:
     bench = Bench()
     load(bench.store, {"id": "a"}, {"id": "b"})
-    bench.beat.look()
+    bench.beat.sweep()
     bench.store.begin(bench.published[0][1], "n", "w", LEASE)
     asked: list[Hint] = []
 
@@ -228,8 +258,8 @@ def test_a_broker_that_is_away_is_no_gap_of_redis_and_stops_no_rescue() -> None:
 
     bench.publish = away
     bench.time.advance(33_000)
-    bench.beat.look()
-    bench.beat.look()
+    bench.beat.sweep()
+    bench.beat.sweep()
     assert bench.store.job("a").losses == 1
     assert bench.store.gap_at == 0
     assert len(asked) == 1  # each try may take seconds: once a look, and these two wait for theirs now
@@ -241,9 +271,9 @@ def test_what_is_wrong_with_one_plan_keeps_no_other_from_its_work(caplog: pytest
         load(store, {"id": "a"})
     bad = bench.stores["bad"]
     bad.cut, bad.error = {"rescue": 2}, MoieError("Redis refused")
-    bench.beat.look()
-    bench.beat.look()
+    bench.beat.sweep()
+    bench.beat.sweep()
     assert bench.offers() == {"bad": 0, "good": 1}
     assert caplog.text.count("plan bad cannot be looked at: Redis refused") == 2
-    bench.beat.look()
+    bench.beat.sweep()
     assert bench.offers() == {"bad": 1, "good": 0}

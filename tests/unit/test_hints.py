@@ -51,7 +51,7 @@ def test_the_slot_of_a_hint_is_free_in_the_end_and_the_beat_is_woken(heart: Hear
     heart.load({"id": "a"})
     work(heart.hint("a"), heart.desk())
     assert heart.store.hints == {"default": {}}
-    assert heart.fleet.rings == 1
+    assert heart.fleet.rings == ["default"]
 
 
 def test_everything_that_was_begun_is_forgotten_and_closed(heart: Heart) -> None:
@@ -92,7 +92,7 @@ def test_what_ends_early_is_settled_while_others_go_on(heart: Heart) -> None:
 def test_a_hint_of_which_nothing_is_due_wakes_no_beat(heart: Heart) -> None:
     heart.load({"id": "a"})
     assert work(heart.hint("nobody"), heart.desk()) == {}
-    assert heart.fleet.rings == 0
+    assert heart.fleet.rings == []
 
 
 def test_the_guard_hears_of_each_lease_before_its_command(heart: Heart) -> None:

@@ -83,6 +83,7 @@ class Core:
 
     def __init__(self, plan: str, time: ManualTime) -> None:
         self.time = time
+        self.plan = plan
         self.flags = Flags(name=plan)
         self.meta: dict[str, Any] = {}
         self.phases: dict[int, PhaseDefinition] = {}

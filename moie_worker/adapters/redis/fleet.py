@@ -14,7 +14,7 @@ from moie_worker.plan.presence import Beat, Worker
 from moie_worker.plan.times import Ms, to_ms
 
 MISSED_FOR = timedelta(hours=24)  # who is gone for longer was taken away on purpose; hosts with new names come and go
-RINGS_KEPT = 16  # more rings than beats that could hear them say nothing
+RINGS_HEARD = 100  # plans that one beat looks at after one wait; other beats hear the rest
 # Redis 6.2 cuts 0.001 s down to 0 ms, which means to wait for ever.
 SHORTEST = timedelta(milliseconds=2)
 
@@ -71,18 +71,23 @@ class RedisFleet:
         found, missing = self._present(keys.BEATS, keys.beat)
         return [Beat(**fields | {"entries": tuple(fields["entries"])}) for fields in found], missing
 
-    def ring(self) -> None:
-        """Wake a beat. Advisory: a beat that hears nothing looks by itself soon."""
-        with translated(self._where), self._client.pipeline(transaction=False) as pipe:
-            pipe.lpush(keys.BELL, "1")
-            pipe.ltrim(keys.BELL, 0, RINGS_KEPT - 1)
-            pipe.execute()
+    def ring(self, plan: str) -> None:
+        """Wake a beat to look at a plan. Advisory: a beat that hears nothing looks by itself soon."""
+        with translated(self._where):
+            self._client.zadd(keys.RINGS, {plan: 0})  # a set, so that rings which nobody hears do not pile up
 
-    def listen(self, patience: timedelta) -> bool:
-        """Wait for a ring; False when none came. Waits shorter than asked for where the client would lose patience."""
+    def listen(self, patience: timedelta) -> frozenset[str]:
+        """Wait for a ring; the plans that rang, each told to one listener only.
+
+        Waits shorter than asked for where the client would lose patience.
+        """
         wait = max(SHORTEST, min(patience, self._longest))
         with translated(self._where):
-            return self._client.blpop([keys.BELL], timeout=wait.total_seconds()) is not None
+            first: Any = self._client.bzpopmin([keys.RINGS], timeout=wait.total_seconds())
+            if first is None:
+                return frozenset()
+            rest: Any = self._client.zpopmin(keys.RINGS, RINGS_HEARD - 1)
+        return frozenset([first[1], *(plan for plan, _ in rest)])
 
     def _here(self, index: str, key: str, name: str, fields: dict[str, Any], ttl: timedelta) -> None:
         now = self.now()

@@ -9,7 +9,7 @@ PLAN_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 # Keys that never expire and are not a leak: all else must have a time to live.
 PERMANENT = re.compile(
-    r"moie:(?:plans|workers|beats|bell|entries:.+|alerts|alerts:events|"
+    r"moie:(?:plans|workers|beats|rings|entries:.+|alerts|alerts:events|"
     r"\{[^}]+\}:(?:plan|phases|phases:order|phases:open|approvals|counts|state|evidence|cyclics|defs:\d+|load|"
     r"timed|ready:.+|waiting:.+|sent:.+|hints:.+|parked:.+|woken:\d+|wake|leases|attempts|"
     r"cyc:.+|runs:.+|dead|dead:.+|journal|note:.+))"
@@ -33,7 +33,7 @@ class Keys:
 PLANS = "moie:plans"
 WORKERS = "moie:workers"
 BEATS = "moie:beats"
-BELL = "moie:bell"
+RINGS = "moie:rings"
 ENTRIES = "moie:entries"
 ALERTS = "moie:alerts"
 EVENTS = "moie:alerts:events"

@@ -168,7 +168,7 @@ def replay_command(
     else:
         _confirm(desk, wanted, "replay", everything=everything, yes=yes)
         _tell(letters.replay_all(wanted, act, _pause), "replayed")
-    desk.system.fleet.ring()
+    desk.system.fleet.ring(desk.plan)
 
 
 @dead_command.command("discard")
@@ -184,7 +184,7 @@ def discard_command(desk: Desk, wanted: LetterFilter, letter_ids: tuple[str, ...
     else:
         _confirm(desk, wanted, "discard", everything=everything, yes=yes)
         _tell(letters.discard_all(wanted, act), "discarded")
-    desk.system.fleet.ring()
+    desk.system.fleet.ring(desk.plan)
 
 
 class _Nobody:

@@ -31,7 +31,7 @@ def resume_command(desk: Desk) -> None:
         click.echo(f"{desk.plan} was not paused")
         return
     desk.store.resume(desk.who, desk.why)
-    desk.system.fleet.ring()
+    desk.system.fleet.ring(desk.plan)
     click.echo(f"{desk.plan} goes on")
 
 
@@ -49,7 +49,7 @@ def cancel_command(desk: Desk, job_ids: tuple[str, ...], everything: bool) -> No
         click.echo(f"{desk.plan} is CANCELLED; `moie resume` goes on")
         return
     _each(job_ids, lambda job: desk.store.cancel(job, desk.who, desk.why), "cancelled")
-    desk.system.fleet.ring()
+    desk.system.fleet.ring(desk.plan)
 
 
 @click.command("approve")
@@ -75,7 +75,7 @@ def retry_command(desk: Desk, job_ids: tuple[str, ...]) -> None:
     """Start jobs anew that died, wait or were cancelled: their attempts and losses are forgotten."""
     desk.loaded()
     _each(job_ids, lambda job: desk.store.retry(job, desk.who, desk.why), "starts anew")
-    desk.system.fleet.ring()
+    desk.system.fleet.ring(desk.plan)
 
 
 @click.command("run")
@@ -85,7 +85,7 @@ def run_command(desk: Desk, job_ids: tuple[str, ...]) -> None:
     """Look at jobs now: an extra run of a cyclic job, an early look at another. Refused in a locked phase."""
     desk.loaded()
     _each(job_ids, lambda job: desk.store.run(job, desk.who, desk.why), "is due now")
-    desk.system.fleet.ring()
+    desk.system.fleet.ring(desk.plan)
 
 
 def _answer(desk: Desk, phase: int, *, approved: bool) -> None:
@@ -93,7 +93,7 @@ def _answer(desk: Desk, phase: int, *, approved: bool) -> None:
     if phase not in known:
         raise NotFoundError(f"no phase {phase}; there are {', '.join(map(str, known[:20]))}")
     desk.store.answer(phase, approved, desk.who, desk.why)
-    desk.system.fleet.ring()
+    desk.system.fleet.ring(desk.plan)
     click.echo(f"phase {phase} is {'approved' if approved else 'rejected'}")
 
 

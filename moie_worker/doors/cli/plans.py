@@ -74,7 +74,7 @@ def load(desk: Desk, compiled: Compiled, *, dry_run: bool = False) -> tuple[Diff
     desk.system.fleet.add_plan(desk.plan)
     with progress_bar("staging", len(compiled.jobs), BIG) as advance:
         revision = desk.store.load(compiled, before.flags.revision, desk.who, desk.why, advance)
-    desk.system.fleet.ring()
+    desk.system.fleet.ring(desk.plan)
     _apply(desk)
     return result, revision
 
@@ -93,7 +93,7 @@ def begin_load(desk: Desk, compiled: Compiled) -> str:
     before = _finished(desk, before)
     desk.system.fleet.add_plan(desk.plan)
     revision = desk.store.load(compiled, before.flags.revision, desk.who, desk.why)
-    desk.system.fleet.ring()
+    desk.system.fleet.ring(desk.plan)
     return f"{desk.plan} loaded, revision {revision}: {_plural(len(compiled.jobs), 'job')}"
 
 
@@ -115,7 +115,7 @@ def _apply(desk: Desk) -> None:
             now_left = desk.store.apply() or 0
             advance(max(left - now_left, 0))
             left = now_left
-    desk.system.fleet.ring()
+    desk.system.fleet.ring(desk.plan)
 
 
 def say_report(report: ImportReport) -> None:
