@@ -44,7 +44,7 @@ class Steps(Base):
 
     def settle(self, settlements: Sequence[Settlement], hint: Hint, done: bool) -> list[Answer]:
         """End attempts. `done` says that this was the last of the hint, which frees its slot."""
-        texts = [json.dumps(_fields(settlement)) for settlement in settlements]
+        texts = [text for settlement in settlements for text in (json.dumps(_fields(settlement)), settlement.evidence)]
         return [Answer(a) for a in self.call("settle", [hint.queue, hint.id, int(done), *texts])]
 
     def release(self, tokens: Sequence[str], hint: Hint, done: bool) -> None:
@@ -82,4 +82,4 @@ def _attempt(row: Sequence[Any]) -> Attempt:
 
 
 def _fields(settlement: Settlement) -> dict[str, Any]:
-    return {name: getattr(settlement, name) for name in Settlement.__slots__}
+    return {name: getattr(settlement, name) for name in Settlement.__slots__ if name != "evidence"}

@@ -15,17 +15,18 @@ local function answer(job, st, record)
 end
 
 local function take(job, st, def, number)
-  st.token = text(now) .. '-' .. nonce .. '-' .. number
+  st.token = NOW .. '-' .. nonce .. '-' .. number
   st.offers, st.attempts = 0, st.attempts + 1
   if st.first == 0 then st.first = now end
   local record = {job = job, rev = st.rev, nonce = nonce, alone = #ARGV == 6, slot = st.slot, begun = now,
     ends = now + def.limit_ms, worker = worker}
   move(job, st, def, 'running')
-  redis.call('ZADD', p .. 'leases', text(now + lease), st.token)
+  redis.call('ZADD', LEASES, text(now + lease), st.token)
   write_attempt(st.token, record)
   answer(job, st, record)
 end
 
+read_ahead({unpack(ARGV, 6)})
 for i = 6, #ARGV do
   local job = ARGV[i]
   local st = read_state(job)

@@ -1,21 +1,40 @@
 -- Running attempts: `leases` orders them by the end of their lease, `attempts` says what they are.
 
+local ATTEMPTS, LEASES = p .. 'attempts', p .. 'leases'
 local by_job -- tokens of each job, read once in a script however many jobs ask
 
+local attempts_ahead = {} -- records that were read ahead
+
 local function read_attempt(token)
-  local packed = redis.call('HGET', p .. 'attempts', token)
+  local record = attempts_ahead[token]
+  if record then return record end
+  local packed = redis.call('HGET', ATTEMPTS, token)
   return packed and cjson.decode(packed)
 end
 
+-- Reads attempts and their jobs, some hundred at most.
+local function read_attempts_ahead(tokens)
+  if #tokens < 2 then return end
+  local jobs = {}
+  for i, packed in ipairs(redis.call('HMGET', ATTEMPTS, unpack(tokens))) do
+    local record = packed and cjson.decode(packed)
+    if record then
+      attempts_ahead[tokens[i]] = record
+      jobs[#jobs + 1] = record.job
+    end
+  end
+  read_ahead(jobs)
+end
+
 local function write_attempt(token, record)
-  redis.call('HSET', p .. 'attempts', token, cjson.encode(record))
+  redis.call('HSET', ATTEMPTS, token, cjson.encode(record))
 end
 
 -- Begins with a removal: a script whose first write adds is refused when Redis is full.
 local function drop_attempt(token)
-  by_job = nil
-  redis.call('HDEL', p .. 'attempts', token)
-  redis.call('ZREM', p .. 'leases', token)
+  by_job, attempts_ahead[token] = nil, nil
+  redis.call('HDEL', ATTEMPTS, token)
+  redis.call('ZREM', LEASES, token)
 end
 
 -- The job of an attempt. One that is gone or cannot be read, as after somebody wrote into Redis by hand, stops no other.
@@ -27,7 +46,7 @@ end
 
 local function read_tokens()
   by_job = {}
-  for _, token in ipairs(redis.call('ZRANGE', p .. 'leases', 0, -1)) do
+  for _, token in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
     local record = read_attempt(token)
     if record then
       by_job[record.job] = by_job[record.job] or {}
@@ -52,7 +71,7 @@ end
 
 local function forget(job, st, def)
   leave(job, st, def)
-  redis.call('HDEL', p .. 'state', job)
+  remove_state(job)
   redis.call('HDEL', p .. 'evidence', job)
   redis.call('HDEL', p .. 'defs:' .. text(st.drev), job)
   redis.call('SREM', p .. 'cyclics', job)

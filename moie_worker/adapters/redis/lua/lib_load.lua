@@ -16,7 +16,7 @@ local function remove(job, st)
     journal('job.removed', job, '', '', '{}')
     return forget(job, st, old)
   end
-  redis.call('HSET', p .. 'defs:' .. text(revision), job, definition_text(job, st.drev))
+  keep_text(job, revision, definition_text(job, st.drev))
   st.drev = revision
   write_state(job, st)
   stop_attempts(job, st, old, 'removed')

@@ -8,6 +8,7 @@ end
 
 local function each_due(key, place, limit, act)
   local due = redis.call('ZRANGEBYSCORE', key, '-inf', limit, 'LIMIT', 0, LIMITS.BATCH + 1)
+  read_ahead(due)
   for i = 1, math.min(#due, LIMITS.BATCH) do
     local st, def = job_at(key, due[i], {[place] = true})
     if st then act(due[i], st, def) end
@@ -16,21 +17,26 @@ local function each_due(key, place, limit, act)
 end
 
 local function drain()
-  for _ = 1, LIMITS.BATCH do
+  local left = LIMITS.BATCH
+  while left > 0 do
     local number = redis.call('LINDEX', p .. 'wake', 0)
     if not number then return false end
-    local job = redis.call('LPOP', p .. 'woken:' .. number)
-    if redis.call('EXISTS', p .. 'woken:' .. number) == 0 then redis.call('LPOP', p .. 'wake') end
-    local st = job and read_state(job)
-    if st and st.place == 'parked' then route(job, st, definition(job, st)) end
+    local jobs = redis.call('LPOP', p .. 'woken:' .. number, left) or {}
+    if #jobs < left then redis.call('LPOP', p .. 'wake') end
+    left = left - #jobs
+    read_ahead(jobs)
+    for _, job in ipairs(jobs) do
+      local st = read_state(job)
+      if st and st.place == 'parked' then route(job, st, definition(job, st)) end
+    end
   end
   return redis.call('EXISTS', p .. 'wake') == 1
 end
 
 local function maintain(queue)
-  local late = '(' .. text(now)
+  local late = '(' .. NOW
   local vain = each_due(p .. 'sent:' .. queue, 'sent', late, function(job, st, def) ready(job, st, def, now) end)
   local woken = drain()
-  local come = each_due(p .. 'timed', 'timed', text(now), function(job, st, def) ready(job, st, def, st.score) end)
+  local come = each_due(p .. 'timed', 'timed', NOW, function(job, st, def) ready(job, st, def, st.score) end)
   return vain or woken or come
 end

@@ -1,9 +1,10 @@
 -- The only writer of places. A place that keeps an order has a sorted set; a job is in exactly one.
+local TIMED = p .. 'timed'
+
 local function order_key(def, place)
-  if place == 'timed' then return p .. 'timed' end
-  if place == 'ready' then return p .. 'ready:' .. def.queue .. ':' .. (def.cyclic and 'cyclic' or 'job') end
+  if place == 'ready' then return p .. 'ready:' .. def.queue .. (def.cyclic and ':cyclic' or ':job') end
   if place == 'waiting' or place == 'sent' then return p .. place .. ':' .. def.queue end
-  return nil
+  return place == 'timed' and TIMED or nil
 end
 
 local function leave(job, st, def)

@@ -14,6 +14,7 @@ end
 -- Appends hints to `made`; true when all that was looked at is offered or parked, and more stands behind it.
 local function group(jobs, key_of, most, limit, queue, few, name, made)
   local estimate, room, batch = expected_ms(queue), 0, nil
+  read_ahead(jobs)
   for _, job in ipairs(jobs) do
     local st, def = job_at(key_of[job] or key_of[1], job, {ready = true, waiting = true})
     local what = st and unmet(def)

@@ -1,37 +1,85 @@
 -- What changes of a job, packed in one text of the hash `state`; its definition, JSON in the hash of its revision.
 local p = string.sub(KEYS[1], 1, -5)
 local now = now_ms()
+local NOW, STATE = text(now), p .. 'state'
 -- place, drev, rev, attempts, losses, solo, offers, ms, first, score, slot, token: one match and one format are
 -- several times faster than a loop over names, and every step of every job comes through here.
 local UNPACKED = '^' .. string.rep('([^|]*)|', 12) .. '$'
-local PACKED = '%s|' .. string.rep('%.0f|', 10) .. '%s|'
+local PACKED = '%s|' .. string.rep('%d|', 10) .. '%s|'
 local counted = {}
-local texts, decoded = {}, {}
+local texts, decoded = {}, {} -- by revision, then by job
+local ahead = {} -- states that were read ahead; false: there is none
 
-local function read_state(job)
-  local packed = redis.call('HGET', p .. 'state', job)
-  if not packed then return nil end
+local function unpack_state(packed)
   local place, drev, rev, attempts, losses, solo, offers, ms, first, score, slot, token = string.match(packed, UNPACKED)
   return {place = place, drev = tonumber(drev), rev = tonumber(rev), attempts = tonumber(attempts),
     losses = tonumber(losses), solo = tonumber(solo), offers = tonumber(offers), ms = tonumber(ms),
     first = tonumber(first), score = tonumber(score), slot = tonumber(slot), token = token}
 end
 
+local function read_state(job)
+  local st = ahead[job]
+  ahead[job] = nil
+  if st == nil then
+    local packed = redis.call('HGET', STATE, job)
+    st = packed and unpack_state(packed)
+  end
+  return st or nil
+end
+
 local function write_state(job, st)
-  redis.call('HSET', p .. 'state', job, string.format(PACKED, st.place, st.drev, st.rev, st.attempts, st.losses,
+  ahead[job] = nil
+  redis.call('HSET', STATE, job, string.format(PACKED, st.place, st.drev, st.rev, st.attempts, st.losses,
     st.solo, st.offers, st.ms, st.first, st.score, st.slot, st.token))
 end
 
+local function remove_state(job)
+  ahead[job] = nil
+  redis.call('HDEL', STATE, job)
+end
+
+local function texts_of(drev)
+  if not texts[drev] then texts[drev], decoded[drev] = {}, {} end
+  return texts[drev]
+end
+
 local function definition_text(job, drev)
-  local key = text(drev) .. ':' .. job
-  if not texts[key] then texts[key] = redis.call('HGET', p .. 'defs:' .. text(drev), job) end
-  return texts[key]
+  local known = texts_of(drev)
+  if known[job] == nil then known[job] = redis.call('HGET', p .. 'defs:' .. text(drev), job) end
+  return known[job]
+end
+
+local function keep_text(job, drev, packed)
+  texts_of(drev)[job] = packed
+  redis.call('HSET', p .. 'defs:' .. text(drev), job, packed)
 end
 
 local function definition(job, st)
-  local key = text(st.drev) .. ':' .. job
-  if not decoded[key] then decoded[key] = cjson.decode(definition_text(job, st.drev)) end
-  return decoded[key]
+  local packed = definition_text(job, st.drev)
+  local known = decoded[st.drev]
+  if not known[job] then known[job] = cjson.decode(packed) end
+  return known[job]
+end
+
+local function read_texts(jobs, drev)
+  if #jobs == 0 then return end
+  local known = texts_of(drev)
+  for i, packed in ipairs(redis.call('HMGET', p .. 'defs:' .. text(drev), unpack(jobs))) do known[jobs[i]] = packed end
+end
+
+-- Reads what the next steps will ask for, some hundred jobs at most: a command for each job costs more than its answer.
+local function read_ahead(jobs)
+  if #jobs < 2 then return end
+  local of = {}
+  for i, packed in ipairs(redis.call('HMGET', STATE, unpack(jobs))) do
+    local st = packed and unpack_state(packed)
+    ahead[jobs[i]] = st
+    if st then
+      of[st.drev] = of[st.drev] or {}
+      table.insert(of[st.drev], jobs[i])
+    end
+  end
+  for drev, those in pairs(of) do read_texts(those, drev) end
 end
 
 -- Counts by phase, class and place; and of each phase, how many of its jobs are still to be done.

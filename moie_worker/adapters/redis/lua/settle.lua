@@ -1,9 +1,10 @@
 -- End attempts: place, counters, evidence, next slot, journal and frontier in one step, once.
 -- KEYS plan
--- ARGV queue hint done (settlement JSON…)
+-- ARGV queue hint done (settlement JSON, evidence JSON…)
 -- RETURNS for each settlement: settled, again, cancelled, superseded, removed or stale
 -- USES time dead runs state phase move attempt ending
 local queue, answers, estimates = ARGV[1], {}, {}
+local EVIDENCE, stamp = p .. 'evidence', '","at":' .. NOW
 
 local function place(job, st, def, this)
   if this.fresh then
@@ -23,10 +24,9 @@ local function learn(st, def, ms)
   estimates[def.queue] = 0.8 * known + 0.2 * ms
 end
 
-local function settle(this, record, job, st, def)
-  local stamp = '{"token":"' .. this.token .. '","at":' .. text(now)
-  redis.call('HSET', p .. 'evidence', job,
-    stamp .. (this.evidence == '{}' and '}' or ',' .. string.sub(this.evidence, 2)))
+local function settle(this, evidence, record, job, st, def)
+  redis.call('HSET', EVIDENCE, job, '{"token":"' .. this.token .. stamp
+    .. (evidence == '{}' and '}' or ',' .. string.sub(evidence, 2)))
   if this.duration_ms > 0 then -- else nothing ran that could have killed its worker
     st.solo = 0
     learn(st, def, this.duration_ms)
@@ -38,17 +38,23 @@ local function settle(this, record, job, st, def)
   return 'settled'
 end
 
-for i = 4, #ARGV do
+local settlements, tokens = {}, {}
+for i = 4, #ARGV, 2 do
   local this = cjson.decode(ARGV[i])
+  settlements[#settlements + 1], tokens[#tokens + 1] = this, this.token
+end
+read_attempts_ahead(tokens)
+for n, this in ipairs(settlements) do
   local record = read_attempt(this.token)
   local answer
   if record then
     local job = record.job
     local st, def = job_of(record)
     drop_attempt(this.token)
-    answer = not st and 'removed' or ended_otherwise(record, job, st, def) or settle(this, record, job, st, def)
+    answer = not st and 'removed' or ended_otherwise(record, job, st, def)
+      or settle(this, ARGV[3 + 2 * n], record, job, st, def)
   else
-    local last = redis.call('HGET', p .. 'evidence', this.job)
+    local last = redis.call('HGET', EVIDENCE, this.job)
     answer = last and cjson.decode(last).token == this.token and 'again' or 'stale'
   end
   answers[#answers + 1] = answer
