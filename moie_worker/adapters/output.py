@@ -12,6 +12,7 @@ _ESCAPES = re.compile(
 )
 # What is left of control characters, and what reorders or breaks lines unseen; a run of it becomes one mark.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffd]+")
+_NOTHING = hashlib.sha256().hexdigest()
 
 
 def clean(text: str) -> str:
@@ -33,12 +34,13 @@ class Capture:
         self._head_size = head
         self._tail = b""
         self._tail_size = tail
-        self._hash = hashlib.sha256()
+        self._hash: hashlib._Hash | None = None  # most commands print nothing
         self.size = 0  # bytes fed so far
 
     def feed(self, chunk: bytes) -> None:
         """Take the next part of the stream."""
         self.size += len(chunk)
+        self._hash = self._hash or hashlib.sha256()
         self._hash.update(chunk)
         room = self._head_size - len(self._head)
         if room > 0:
@@ -50,7 +52,7 @@ class Capture:
 
     def sha256(self) -> str:
         """The digest of everything fed, in hexadecimal."""
-        return self._hash.hexdigest()
+        return self._hash.hexdigest() if self._hash else _NOTHING
 
     def texts(self) -> tuple[str, str]:
         """Head and tail as clean texts; no character is cut in two where they touch or where something is left out."""

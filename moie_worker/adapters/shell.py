@@ -35,6 +35,7 @@ class ShellRunner:
         self._tail = tail
         self._unnamed = itertools.count(1)
         self._oom_kills = oom_kills()
+        self._own_peak = 0  # of this process, in units of ru_maxrss; it only grows
 
     def run(self, command: Command, stop: Stop | None = None) -> Evidence:
         """Run to its end, its time limit or a stop; never raises for what the command does.
@@ -82,7 +83,8 @@ class ShellRunner:
             status, usage = _collect(child.pid)
         reason = stop.reason if stop is not None else None
         verdict = self._verdict(watch.cause, command.timeout, reason, status, token)
-        return _evidence(verdict, capture, time.monotonic() - child.began, usage)
+        duration_s = time.monotonic() - child.began
+        return _evidence(verdict, capture, duration_s, usage, self._peak(usage) if usage else 0)
 
     def _verdict(
         self, cause: Outcome | None, timeout: timedelta, reason: str | None, status: int | None, token: str
@@ -94,6 +96,12 @@ class ShellRunner:
         if status == 0:
             return judge(status)
         return judge(status, lapsed=children_here().lapsed(token), out_of_memory=self._out_of_memory(status))
+
+    def _peak(self, usage: resource.struct_rusage) -> int:
+        """Peak memory. Until exec a child shares our memory and is charged with it: below that nothing is known."""
+        if usage.ru_maxrss > self._own_peak:
+            self._own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return usage.ru_maxrss * _RSS_UNIT if usage.ru_maxrss > self._own_peak else 0
 
     def _out_of_memory(self, status: int) -> bool:
         """Whether the kernel ended processes for want of memory since the last time it was asked."""
@@ -111,7 +119,9 @@ def _collect(pid: int) -> tuple[int | None, resource.struct_rusage | None]:
     return status, usage
 
 
-def _evidence(verdict: Verdict, capture: Capture, duration_s: float, usage: resource.struct_rusage | None) -> Evidence:
+def _evidence(
+    verdict: Verdict, capture: Capture, duration_s: float, usage: resource.struct_rusage | None, peak: int
+) -> Evidence:
     head, tail = capture.texts() if capture.size else ("", "")
     return Evidence(
         outcome=verdict.outcome,
@@ -124,14 +134,8 @@ def _evidence(verdict: Verdict, capture: Capture, duration_s: float, usage: reso
         sha256=capture.sha256(),
         duration_s=duration_s,
         cpu_s=usage.ru_utime + usage.ru_stime if usage else 0.0,
-        max_rss_bytes=_peak(usage) if usage else 0,
+        max_rss_bytes=peak,
     )
-
-
-def _peak(usage: resource.struct_rusage) -> int:
-    """Peak memory. Until exec a child shares our memory and is charged with it: below that nothing is known."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return usage.ru_maxrss * _RSS_UNIT if usage.ru_maxrss > own else 0
 
 
 def oom_kills(vmstat: Path = Path("/proc/vmstat")) -> int:

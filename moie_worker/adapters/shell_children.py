@@ -60,7 +60,7 @@ class Children:
             del self._running[child.pid]
             leased = token in self._leases
             if leased:
-                self._guard.tell(f"end {child.pid}\n", self._everything)
+                self._guard.add(f"end {child.pid}\n")  # until then the number is of a process that is not there
         if leased:
             self.sweep_sometimes()
         else:

@@ -21,9 +21,15 @@ class Guard:
     def __init__(self) -> None:
         self.pid = 0  # 0 while there is none
         self._pipe = -1
+        self._later = ""
+
+    def add(self, message: str) -> None:
+        """Some lines that go with the next ones which are told; each send costs a system call."""
+        self._later += message
 
     def tell(self, message: str, everything: Callable[[], str]) -> None:
         """Send it some lines; a guard that was not there gets everything there is to know instead."""
+        message, self._later = self._later + message, ""
         if self.pid and self._send(message):
             return
         if self.pid:

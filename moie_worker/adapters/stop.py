@@ -2,18 +2,21 @@
 
 import os
 import select
+import sys
 import threading
 from types import TracebackType
 from typing import Self
 
 from moie_worker.ports import Stop
 
+_ONE = (1).to_bytes(8, sys.byteorder)  # what an eventfd takes, and a pipe as well
+
 
 class StopFlag:
     """May be set from any thread; whoever waits polls its descriptor. Close it, or use it as a context manager."""
 
     def __init__(self) -> None:
-        self._read, self._write = os.pipe()
+        self._read, self._write = _wire()
         self._lock = threading.Lock()
         self._reason: str | None = None
 
@@ -28,7 +31,7 @@ class StopFlag:
             if self._reason is None:
                 self._reason = reason
                 if self._write >= 0:
-                    os.write(self._write, b"s")
+                    os.write(self._write, _ONE)
 
     def fileno(self) -> int:
         """Readable once `set` was called; -1 after `close`."""
@@ -46,7 +49,7 @@ class StopFlag:
     def close(self) -> None:
         """Give the descriptors back. May be repeated; must not be called while a command still polls them."""
         with self._lock:
-            ends = (self._read, self._write)
+            ends = {self._read, self._write}
             self._read = self._write = -1
         for end in ends:
             if end >= 0:
@@ -57,3 +60,11 @@ class StopFlag:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def _wire() -> tuple[int, int]:
+    """Two ends; one descriptor does for both where the kernel has such a thing."""
+    if sys.platform != "linux":
+        return os.pipe()
+    event = os.eventfd(0)
+    return event, event

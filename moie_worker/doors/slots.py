@@ -5,12 +5,14 @@ that came twice it may be more, and long commands in every process would silence
 """
 
 import fcntl
+import os
+import select
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-LOOK_S = 0.005
+LOOK_S = 0.05  # between looks when nobody says that a slot is free: a process that dies does not
 
 
 class Slots:
@@ -19,6 +21,9 @@ class Slots:
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - a file without a name, for locks alone
         self.number = 0  # no limit
+        self._heard, self._bell = os.pipe()
+        os.set_blocking(self._heard, False)
+        os.set_blocking(self._bell, False)
 
     @contextmanager
     def take(self, patience_s: float, hopeless: Callable[[], bool]) -> Iterator[bool]:
@@ -29,13 +34,23 @@ class Slots:
         finally:
             if mine is not None and mine >= 0:
                 fcntl.lockf(self._file, fcntl.LOCK_UN, 1, mine)
+                with suppress(BlockingIOError):  # full of rings already
+                    os.write(self._bell, b".")
 
     def _wait(self, until: float, hopeless: Callable[[], bool]) -> int | None:
         while (mine := self._try()) is None:
             if time.monotonic() >= until or hopeless():
                 return None
-            time.sleep(LOOK_S)
+            self._listen(min(LOOK_S, until - time.monotonic()))
         return mine
+
+    def _listen(self, patience_s: float) -> None:
+        """Wait until a slot may be free. Rings of the past wake for nothing, once."""
+        poll = select.poll()
+        poll.register(self._heard, select.POLLIN)
+        if poll.poll(max(0.0, patience_s) * 1000):
+            with suppress(BlockingIOError):  # somebody else took it
+                os.read(self._heard, 4096)
 
     def _try(self) -> int | None:
         for slot in range(self.number):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -139,15 +140,11 @@ def _settle(run: Run, tools: Tools, evidence: Evidence, fire: Fire | None = None
         outcome=evidence.outcome,
         message=evidence.message,
         evidence=_record(run, tools, evidence),
-        duration=moment(now) - moment(run.attempt.started_at) if fire else _took(evidence),
+        duration=timedelta(milliseconds=now - run.attempt.started_at if fire else round(evidence.duration_s * 1000)),
         cpu_s=evidence.cpu_s,
         max_rss_bytes=evidence.max_rss_bytes,
     )
     return settlement(run.job, run.attempt, ended, now, tools.dice(), fire)
-
-
-def _took(evidence: Evidence) -> Any:
-    return moment(round(evidence.duration_s * 1000)) - moment(0)
 
 
 def _record(run: Run, tools: Tools, evidence: Evidence) -> dict[str, Any]:
