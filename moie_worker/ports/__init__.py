@@ -2,6 +2,7 @@
 
 from moie_worker.ports.actions import Action, ActionContext, Item, Notebook, Pause
 from moie_worker.ports.memory import Alerts, DeadLetterBox, Meter, RunLog
+from moie_worker.ports.signing import Signer, Verifier
 from moie_worker.ports.store import Fleet, Store
 from moie_worker.ports.world import Clock, Command, Evidence, Runner, Stop
 
@@ -20,6 +21,8 @@ __all__ = [
     "Pause",
     "RunLog",
     "Runner",
+    "Signer",
     "Stop",
     "Store",
+    "Verifier",
 ]
