@@ -104,6 +104,10 @@ class Settings(BaseSettings):
         "Without it: the same Redis.",
     )
     plan: PlanName = Field("default", description="The plan that commands speak about.")
+    keys: Home | None = Field(
+        None,
+        description="The folder of private and trusted keys. Without it: `keys` in `MOIE_HOME`.",
+    )
     heartbeat: Duration = Field(
         timedelta(seconds=600), description="Time between two heartbeats. `moie up` beats every 15 s."
     )
@@ -170,6 +174,11 @@ class Settings(BaseSettings):
                 f"MOIE_LEASE ({format_duration(self.lease)}), so that one failed renewal loses nothing"
             )
         return self
+
+    @property
+    def key_folder(self) -> Path:
+        """Where private and trusted keys are."""
+        return self.keys or self.home / "keys"
 
     @property
     def embedded(self) -> bool:

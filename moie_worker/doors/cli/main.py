@@ -50,6 +50,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "retry": ("operate", "Start jobs anew."),
         "run": ("operate", "Look at jobs now."),
     },
+    "Guard": {
+        "keys": ("keys", "make, list, show, trust: who may sign plans and receipts."),
+    },
 }
 
 
