@@ -5,8 +5,9 @@ The period of the heartbeat is the setting MOIE_HEARTBEAT, applied where the app
 
 from typing import Any
 
-HEARTBEAT = "moie.heartbeat"
+from moie_worker.doors.hints import HEARTBEAT
 
 BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    "heartbeat": {"task": HEARTBEAT, "schedule": 600.0},
+    # The first one comes as soon as a beat runs: until then nobody knows whether the whole chain works.
+    "heartbeat": {"task": HEARTBEAT, "schedule": 600.0, "options": {"first": "at_once"}},
 }

@@ -6,9 +6,10 @@ from typing import Any
 
 from celery import Celery
 
-from beat_schedule import BEAT_SCHEDULE, HEARTBEAT
+from beat_schedule import BEAT_SCHEDULE
 from moie_worker import settings
 from moie_worker.addresses import tls_options
+from moie_worker.doors.hints import HEARTBEAT
 from moie_worker.doors.poison import harden
 from moie_worker.errors import MoieError
 from moie_worker.settings import Settings

@@ -11,6 +11,7 @@ from celery.beat import ScheduleEntry
 from moie_worker.plan.times import Ms, moment, ms_of, to_ms
 
 DIGEST_DIGITS = 12
+OWN = ("delivery", "first")  # options of an entry that are for us, not for the message
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,8 @@ def following(entry: ScheduleEntry, slot: Ms, now: Ms) -> Ms:
 
 
 def first(entry: ScheduleEntry, now: Ms) -> Ms:
-    """The slot of an entry that no beat knew before."""
-    return following(entry, now, now)
+    """The slot of an entry that no beat knew before: the next one, or now (`options: {first: at_once}`)."""
+    return now if entry.options.get("first") == "at_once" else following(entry, now, now)
 
 
 def _by_calendar(schedule: Any, after: Ms) -> Ms:
@@ -87,7 +88,7 @@ def _by_calendar(schedule: Any, after: Ms) -> Ms:
 
 def options(entry: ScheduleEntry, slot: Ms) -> Mapping[str, Any]:
     """The options of one message: its id is made of entry and slot, so that a repeat is known by it."""
-    chosen = {name: value for name, value in entry.options.items() if name != "delivery"}
+    chosen = {name: value for name, value in entry.options.items() if name not in OWN}
     headers = dict(chosen.pop("headers", None) or {}) | {"celery_beat_task": True, "moie_entry": entry.name}
     return chosen | {"headers": headers, "task_id": f"{entry.name}:{slot}"}
 

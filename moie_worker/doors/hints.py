@@ -1,4 +1,4 @@
-"""Hints as Celery messages: names of jobs, nothing more."""
+"""Hints as Celery messages: names of jobs, nothing more. And the names of our two tasks."""
 
 from collections.abc import Callable
 
@@ -9,6 +9,7 @@ from moie_worker.errors import UnreachableError
 from moie_worker.plan.flow import Hint
 
 WORK = "moie.work"
+HEARTBEAT = "moie.heartbeat"
 SHOWN_JOBS = 4  # names that Flower shows of a larger hint
 
 

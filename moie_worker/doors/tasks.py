@@ -10,10 +10,9 @@ from typing import Any
 from billiard import pool
 from celery import shared_task, signals
 
-from beat_schedule import HEARTBEAT
 from moie_worker import wiring
 from moie_worker.adapters.stop import StopFlag
-from moie_worker.doors.hints import WORK
+from moie_worker.doors.hints import HEARTBEAT, WORK
 from moie_worker.doors.presence import Presence, slots_of
 from moie_worker.doors.slots import Slots
 from moie_worker.heart import heartbeat, hints

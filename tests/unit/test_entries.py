@@ -37,6 +37,12 @@ def test_an_interval_begins_one_interval_after_it_was_first_seen() -> None:
     assert first(entry(10.0), NOON) == NOON + 10_000
 
 
+def test_an_entry_may_ask_to_begin_at_once() -> None:
+    now = entry(10.0, first="at_once")
+    assert first(now, NOON) == NOON
+    assert following(now, NOON, NOON) == NOON + 10_000
+
+
 def test_an_interval_keeps_its_rhythm_however_late_a_beat_looks() -> None:
     every = entry(timedelta(seconds=0.5))
     assert following(every, NOON, NOON) == NOON + 500
@@ -132,7 +138,7 @@ def test_what_is_kept_is_read_again(due: Due) -> None:
 
 
 def test_a_message_is_known_by_its_entry_and_slot() -> None:
-    chosen = options(entry(1.0, queue="q", headers={"a": 1}, delivery="at_most_once"), NOON)
+    chosen = options(entry(1.0, queue="q", headers={"a": 1}, delivery="at_most_once", first="at_once"), NOON)
     assert chosen == {
         "queue": "q",
         "headers": {"a": 1, "celery_beat_task": True, "moie_entry": "e"},

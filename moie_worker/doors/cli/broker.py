@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from beat_schedule import HEARTBEAT
 from moie_worker.addresses import redact
 from moie_worker.celery import configuration
+from moie_worker.doors.hints import HEARTBEAT
 from moie_worker.doors.task_letters import CeleryPublisher
 from moie_worker.errors import UnreachableError
 from moie_worker.plan.letters import Letter
