@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from moie_worker.addresses import BROKER_SCHEMES, STATE_SCHEMES, celery_url, check_url, redact
 from moie_worker.errors import InputError, UnreachableError
 from moie_worker.plan.duration import PositiveDuration, format_duration
+from moie_worker.plan.pace import Pace
 
 PREFIX = "MOIE_"
 EMBEDDED_URL_FILE = "redis.url"  # in the home: where the running embedded Redis answers
@@ -111,8 +112,10 @@ class Settings(BaseSettings):
     heartbeat: Duration = Field(
         timedelta(seconds=600), description="Time between two heartbeats. `moie up` beats every 15 s."
     )
-    heartbeat_stale: Duration = Field(
-        timedelta(seconds=900), description="A heartbeat older than this is stale. Longer than `MOIE_HEARTBEAT`."
+    heartbeat_stale: Duration | None = Field(
+        None,
+        description="A heartbeat older than this is stale. Longer than `MOIE_HEARTBEAT`. Without it: one and a half "
+        "times the period that beats announce, at least 30 s more than it.",
     )
     stale_check: Duration = Field(
         timedelta(seconds=300), description="How often a worker looks for a stale heartbeat, independently of beat."
@@ -163,7 +166,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        if self.heartbeat_stale <= self.heartbeat:
+        if self.heartbeat_stale is not None and self.heartbeat_stale <= self.heartbeat:
             raise ValueError(
                 f"MOIE_HEARTBEAT_STALE ({format_duration(self.heartbeat_stale)}) must be longer than "
                 f"MOIE_HEARTBEAT ({format_duration(self.heartbeat)}): 1.5 times as long is a good value"
@@ -179,6 +182,11 @@ class Settings(BaseSettings):
     def key_folder(self) -> Path:
         """Where private and trusted keys are."""
         return self.keys or self.home / "keys"
+
+    @property
+    def pace(self) -> Pace:
+        """Of heartbeats, as this process was told; beats may announce another period."""
+        return Pace(self.heartbeat, self.heartbeat_stale)
 
     @property
     def embedded(self) -> bool:

@@ -5,24 +5,24 @@ Every worker does this on a timer of its own. An alert that several of them find
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
 
 from moie_worker.alerts.rules import gone_workers, no_beat, stale_heartbeats
 from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.plan.flow import Overview
+from moie_worker.plan.pace import Pace
 from moie_worker.ports import Alerts, Fleet, Store
 
 log = logging.getLogger(__name__)
 
 
-def watch(fleet: Fleet, store: Callable[[str], Store], alerts: Alerts, stale_after: timedelta) -> None:
+def watch(fleet: Fleet, store: Callable[[str], Store], alerts: Alerts, pace: Pace) -> None:
     """Look once; raise what is new, clear what is over. Raises UnreachableError."""
     plans, broken = _read(fleet, store)
     _, missing = fleet.workers()
     living, _ = fleet.beats()
     found = {
         **broken,
-        **stale_heartbeats(plans, stale_after),
+        **stale_heartbeats(plans, pace.announced(living).limit),
         **gone_workers(missing),
         **no_beat(len(living), len(plans) + len(broken)),
     }

@@ -62,8 +62,7 @@ class Presence(threading.Thread):
         return self._system.settings.stale_check.total_seconds()
 
     def _look(self) -> None:
-        told = self._system.settings
-        watch(self._system.fleet, self._system.store, self._system.alerts, told.heartbeat_stale)
+        watch(self._system.fleet, self._system.store, self._system.alerts, self._system.settings.pace)
 
     def _try(self, act: Callable[[], None]) -> None:
         """Redis may be away; the thread must outlive that, and errors of ours too."""

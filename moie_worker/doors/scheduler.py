@@ -22,7 +22,8 @@ from celery.beat import ScheduleEntry, Scheduler
 from moie_worker.adapters.redis.entries import RedisEntries
 from moie_worker.doors import entries as slots
 from moie_worker.doors.envelope import record
-from moie_worker.doors.hints import WORK, broker_errors, publisher
+from moie_worker.doors.hints import HEARTBEAT, WORK, broker_errors, publisher
+from moie_worker.doors.periodic import longest_gap
 from moie_worker.doors.state import same_redis, system_of
 from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart.dispatch import Dispatcher
@@ -74,6 +75,20 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
     def name(self) -> str:
         """Of this beat, among the others."""
         return f"beat@{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+
+    @cached_property
+    def _presence(self) -> Beat:
+        """What this beat says of itself, from its first tick on."""
+        heartbeats = [entry for entry in self.schedule.values() if entry.task == HEARTBEAT]
+        periods = [gap for entry in heartbeats if (gap := longest_gap(entry.schedule, self.app)) is not None]
+        return Beat(
+            name=self.name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_at=self._system.fleet.now(),
+            entries=tuple(self._keyed()),
+            heartbeat=min(periods, default=None),
+        )
 
     def tick(self, *_: Any, **__: Any) -> float:
         """Fire what is due, then wait for a ring or the next due time. Never raises; returns the pause in seconds."""
@@ -185,9 +200,8 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
         clock = self._system.clock
         if self._said_at is not None and clock.monotonic() - self._said_at < PRESENCE_EVERY_S:
             return
-        started = self._system.fleet.now()
         fleet = self._system.fleet
-        fleet.beat_here(Beat(self.name, socket.gethostname(), os.getpid(), started, tuple(self._keyed())), PRESENCE)
+        fleet.beat_here(self._presence, PRESENCE)
         if self._said_at is None:
             atexit.register(self._say_gone)
         else:  # not in the first tick: beats that start together must hear of each other

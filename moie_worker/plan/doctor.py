@@ -5,6 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from moie_worker.plan.duration import format_duration
+from moie_worker.plan.flow import Overview
+from moie_worker.plan.health import heartbeat_health
+from moie_worker.plan.pace import Pace
+from moie_worker.plan.presence import Beat
+from moie_worker.plan.states import Health
 from moie_worker.plan.status import Crew
 
 OLDEST = (6, 2)
@@ -101,6 +107,16 @@ def crew_findings(crew: Crew, queues: Sequence[str], idle_queues: Sequence[str])
         idle = ",".join(idle_queues)
         wrong = f"no worker for {idle}: celery -A moie_worker worker -Q {idle}"
         yield _judged("queues", not idle_queues, ", ".join(queues), wrong, Level.FAULT)
+
+
+def heartbeat_finding(overview: Overview, beats: Sequence[Beat], pace: Pace) -> Finding:
+    """Stale is a fault; none at all is suspicious once a beat lives for longer than its period."""
+    health, message = heartbeat_health(overview.flags.last_heartbeat, overview.now, pace.limit)
+    late = health is Health.UNKNOWN and overview.flags.revision > 0 and pace.first_is_late(beats, overview.now)
+    if late:
+        wrong = f"{message}, and one is due every {format_duration(pace.period)}: does a worker take the queue default?"
+        return Finding("heartbeat", Level.WARNING, wrong)
+    return Finding("heartbeat", Level.FAULT if health is Health.STALE else Level.OK, message)
 
 
 def extra_findings(installed: Mapping[str, bool], broken: Mapping[str, str]) -> Iterator[Finding]:

@@ -11,7 +11,6 @@ WINDOW = 100  # runs kept
 STALE_AFTER = timedelta(minutes=30)
 STALE_INTERVALS = 3
 FAILURES_TOLERATED = (1, 10)  # one in ten is healthy, more is not
-HEARTBEAT_STALE_AFTER = timedelta(minutes=15)
 MEAN_OF = 10
 
 
@@ -60,7 +59,7 @@ def stale_after(interval: timedelta) -> timedelta:
     return max(STALE_AFTER, interval * STALE_INTERVALS)
 
 
-def heartbeat_health(last: Ms | None, now: Ms, stale_after: timedelta = HEARTBEAT_STALE_AFTER) -> tuple[Health, str]:
+def heartbeat_health(last: Ms | None, now: Ms, stale_after: timedelta) -> tuple[Health, str]:
     """Unknown without a beat, stale when it is older than `stale_after` (exactly that old is not), else healthy."""
     if last is None:
         return Health.UNKNOWN, "no heartbeat yet"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from moie_worker.plan.times import Ms
 
@@ -27,6 +28,7 @@ class Beat:
     pid: int
     started_at: Ms
     entries: tuple[str, ...] = ()  # names of the ordinary entries that it fires
+    heartbeat: timedelta | None = None  # how often it asks for a heartbeat; None: never, or it is of an older release
 
 
 def slots(workers: Iterable[Worker], queue: str) -> int:

@@ -1,5 +1,7 @@
 """Who is there: presence that ends by itself, and the bell that wakes beats."""
 
+import json
+from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
@@ -64,7 +66,7 @@ def test_presence_is_renewed_for_its_time(fleet: RedisFleet, redis_client: "redi
 
 
 def test_beats_are_there_with_the_entries_they_fire(fleet: RedisFleet, redis_client: "redis.Redis") -> None:
-    first, second = Beat("b1", "h", 1, 5, ("heartbeat",)), Beat("b2", "h", 2, 6)
+    first, second = Beat("b1", "h", 1, 5, ("heartbeat",), timedelta(seconds=1.5)), Beat("b2", "h", 2, 6)
     fleet.beat_here(first, TTL)
     fleet.beat_here(second, TTL)
     assert fleet.beats() == ([first, second], [])
@@ -72,6 +74,20 @@ def test_beats_are_there_with_the_entries_they_fire(fleet: RedisFleet, redis_cli
     assert fleet.beats() == ([first], ["b2"])
     fleet.beat_left("b2")
     assert fleet.beats() == ([first], [])
+
+
+def test_beats_and_workers_of_older_and_newer_releases_are_understood(
+    fleet: RedisFleet, redis_client: "redis.Redis"
+) -> None:
+    old = {"name": "b", "host": "h", "pid": 2, "started_at": 6, "entries": []}
+    new = old | {"heartbeat_s": 15.0, "mood": "good"}
+    for record, heartbeat in ((old, None), (new, timedelta(seconds=15))):
+        fleet.beat_here(Beat("b", "h", 2, 6), TTL)
+        redis_client.set(keys.beat("b"), json.dumps(record), keepttl=True)
+        assert fleet.beats() == ([Beat("b", "h", 2, 6, heartbeat=heartbeat)], [])
+    fleet.worker_here(worker("w"), TTL)
+    redis_client.set(keys.worker("w"), json.dumps(asdict(worker("w")) | {"mood": "good"}), keepttl=True)
+    assert fleet.workers() == ([worker("w")], [])
 
 
 def test_workers_and_beats_of_one_name_are_two(fleet: RedisFleet) -> None:

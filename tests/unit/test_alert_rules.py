@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,12 +12,15 @@ from moie_worker.adapters.memory.core import ManualTime
 from moie_worker.alerts.rules import gone_workers, no_beat, stale_heartbeats
 from moie_worker.alerts.watch import watch
 from moie_worker.errors import MoieError
+from moie_worker.plan.pace import Pace
 from moie_worker.plan.presence import Beat
 from tests.unit.heart_kit import FakeFleet, FlakyStore
 
 STALE = timedelta(minutes=15)
+PACE = Pace(timedelta(minutes=10))
 QUARTER_MS = 15 * 60_000
 BEAT = Beat("b", "h", 1, 0)
+QUICK = replace(BEAT, heartbeat=timedelta(seconds=15))
 
 
 class HeldAlerts:
@@ -55,7 +59,7 @@ class Post:
     def look(self) -> list[str]:
         """One look of one watcher; returns what it changed."""
         before = len(self.alerts.events)
-        watch(self.fleet, lambda _: self.store, self.alerts, STALE)
+        watch(self.fleet, lambda _: self.store, self.alerts, PACE)
         return self.alerts.events[before:]
 
 
@@ -82,6 +86,16 @@ def test_a_stale_heartbeat_is_told_once_and_so_is_its_return(caplog: pytest.LogC
     post.store.beat("", "w")
     assert [post.look() for _ in range(3)] == [["cleared heartbeat:p"], [], []]
     assert [record.levelname for record in caplog.records] == ["CRITICAL", "WARNING"]
+
+
+def test_a_heartbeat_is_judged_by_the_period_that_beats_announce() -> None:
+    post = Post()
+    post.fleet.living = [QUICK]
+    post.store.beat("", "w")
+    post.time.advance(45_000)
+    assert post.look() == []
+    post.time.advance(1)
+    assert post.look() == ["raised heartbeat:p"]
 
 
 def test_a_heartbeat_that_goes_again_is_told_again() -> None:
@@ -133,5 +147,5 @@ def test_a_plan_that_cannot_be_read_is_an_alert_and_hides_no_other() -> None:
     post.store.beat("report", "w")
     post.time.advance(QUARTER_MS + 1)
     post.fleet.names = ["bad", "p"]
-    watch(post.fleet, {"bad": bad, "p": post.store}.__getitem__, post.alerts, STALE)
+    watch(post.fleet, {"bad": bad, "p": post.store}.__getitem__, post.alerts, PACE)
     assert post.alerts.events == ["raised plan:bad", "raised heartbeat:p"]

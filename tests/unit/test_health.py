@@ -80,16 +80,19 @@ def test_a_run_of_the_future_is_fresh() -> None:
     assert judged(ran(timedelta(minutes=-5))) is Health.HEALTHY
 
 
-def test_the_heartbeat_is_stale_after_fifteen_minutes() -> None:
-    assert heartbeat_health(None, NOW)[0] is Health.UNKNOWN
-    assert heartbeat_health(NOW - 15 * 60_000, NOW)[0] is Health.HEALTHY
-    assert heartbeat_health(NOW - 15 * 60_000 - 1, NOW)[0] is Health.STALE
+QUARTER = timedelta(minutes=15)
+
+
+def test_a_heartbeat_of_exactly_its_limit_is_healthy() -> None:
+    assert heartbeat_health(None, NOW, QUARTER)[0] is Health.UNKNOWN
+    assert heartbeat_health(NOW - 15 * 60_000, NOW, QUARTER)[0] is Health.HEALTHY
+    assert heartbeat_health(NOW - 15 * 60_000 - 1, NOW, QUARTER)[0] is Health.STALE
     assert heartbeat_health(NOW - 61_000, NOW, timedelta(minutes=1))[0] is Health.STALE
-    assert heartbeat_health(NOW + 1, NOW)[0] is Health.HEALTHY
+    assert heartbeat_health(NOW + 1, NOW, QUARTER)[0] is Health.HEALTHY
 
 
 def test_a_beat_of_yesterday_is_not_called_healthy() -> None:
-    health, message = heartbeat_health(NOW - (23 * 60 + 25) * 60_000, NOW)
+    health, message = heartbeat_health(NOW - (23 * 60 + 25) * 60_000, NOW, QUARTER)
     assert (health, message) == (
         Health.STALE,
         "last heartbeat 23 h 25 min ago, allowed are 15 min: is beat running?",

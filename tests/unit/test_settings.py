@@ -25,7 +25,8 @@ def test_defaults_are_those_of_the_design() -> None:
     loaded = settings.load()
     assert loaded.plan == "default"
     assert loaded.heartbeat == timedelta(minutes=10)
-    assert loaded.heartbeat_stale == timedelta(minutes=15)
+    assert loaded.heartbeat_stale is None
+    assert loaded.pace.limit == timedelta(minutes=15)
     assert (loaded.lease, loaded.renew, loaded.sweep) == (
         timedelta(seconds=30),
         timedelta(seconds=10),
@@ -102,7 +103,7 @@ def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("name", "value", "answer"),
     [
-        ("MOIE_HEARTBEAT", "1h", "MOIE_HEARTBEAT_STALE (15m) must be longer than MOIE_HEARTBEAT (1h)"),
+        ("MOIE_HEARTBEAT_STALE", "10m", "MOIE_HEARTBEAT_STALE (10m) must be longer than MOIE_HEARTBEAT (10m)"),
         ("MOIE_RENEW", "16s", "MOIE_RENEW (16s) must be at most half of MOIE_LEASE (30s)"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import timedelta
 from typing import Any
 
@@ -51,7 +51,7 @@ class RedisFleet:
 
     def beat_here(self, beat: Beat, ttl: timedelta) -> None:
         """Say that a beat lives, for at most `ttl`."""
-        self._here(keys.BEATS, keys.beat(beat.name), beat.name, asdict(beat), ttl)
+        self._here(keys.BEATS, keys.beat(beat.name), beat.name, _beat_record(beat), ttl)
 
     def worker_left(self, name: str) -> None:
         """A worker ends and is not missed."""
@@ -64,12 +64,12 @@ class RedisFleet:
     def workers(self) -> tuple[list[Worker], list[str]]:
         """Living workers, and names of those that went without a word."""
         found, missing = self._present(keys.WORKERS, keys.worker)
-        return [Worker(**fields | {"queues": tuple(fields["queues"])}) for fields in found], missing
+        return [_worker(record) for record in found], missing
 
     def beats(self) -> tuple[list[Beat], list[str]]:
         """Living beats, and names of those that went without a word."""
         found, missing = self._present(keys.BEATS, keys.beat)
-        return [Beat(**fields | {"entries": tuple(fields["entries"])}) for fields in found], missing
+        return [_beat(record) for record in found], missing
 
     def ring(self, plan: str) -> None:
         """Wake a beat to look at a plan. Advisory: a beat that hears nothing looks by itself soon."""
@@ -89,10 +89,10 @@ class RedisFleet:
             rest: Any = self._client.zpopmin(keys.RINGS, RINGS_HEARD - 1)
         return frozenset([first[1], *(plan for plan, _ in rest)])
 
-    def _here(self, index: str, key: str, name: str, fields: dict[str, Any], ttl: timedelta) -> None:
+    def _here(self, index: str, key: str, name: str, record: dict[str, Any], ttl: timedelta) -> None:
         now = self.now()
         with translated(self._where), self._client.pipeline(transaction=True) as pipe:
-            pipe.set(key, json.dumps(fields), px=to_ms(ttl))
+            pipe.set(key, json.dumps(record), px=to_ms(ttl))
             pipe.zadd(index, {name: now})
             pipe.execute()
 
@@ -109,3 +109,25 @@ class RedisFleet:
             texts: Sequence[Any] = self._client.mget([key_of(name) for name in names]) if names else []
         pairs = list(zip(names, texts, strict=True))
         return [json.loads(text) for _, text in pairs if text], [name for name, text in pairs if not text]
+
+
+def _worker(record: dict[str, Any]) -> Worker:
+    return Worker(**_known(Worker, record) | {"queues": tuple(record["queues"])})
+
+
+def _beat_record(beat: Beat) -> dict[str, Any]:
+    every = None if beat.heartbeat is None else beat.heartbeat.total_seconds()
+    told = asdict(beat)
+    del told["heartbeat"]
+    return told | {"heartbeat_s": every}
+
+
+def _beat(record: dict[str, Any]) -> Beat:
+    every = record.get("heartbeat_s")
+    heartbeat = None if every is None else timedelta(seconds=every)
+    return Beat(**_known(Beat, record) | {"entries": tuple(record["entries"]), "heartbeat": heartbeat})
+
+
+def _known(kind: type[Worker | Beat], record: dict[str, Any]) -> dict[str, Any]:
+    """Without the fields that only a newer release knows: old and new ones see each other while one is rolled out."""
+    return {field.name: record[field.name] for field in fields(kind) if field.name in record}

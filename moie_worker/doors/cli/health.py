@@ -31,11 +31,11 @@ def health_command(desk: Desk, as_json: bool) -> None:
 
 def read_checkup(desk: Desk) -> Checkup:
     """Everything that health is about; reads only."""
-    overview, log = desk.store.overview(), desk.system.run_log()
+    overview, log, crew = desk.store.overview(), desk.system.run_log(), read_crew(desk)
     return checkup(
         overview,
-        desk.system.settings.heartbeat_stale,
-        read_crew(desk),
+        desk.system.settings.pace.announced(crew.beats).limit,
+        crew,
         read_cyclic(desk, overview.now),
         [(watched, log.history(watched.name)) for watched in log.watched()],
     )
