@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from moie_worker.plan.flow import Overview
 from moie_worker.plan.health import heartbeat_health
-from moie_worker.plan.states import Health
+from moie_worker.plan.states import Health, PhaseStatus
+from moie_worker.plan.status import current_phase, phase_status
 
 
 def stale_heartbeats(plans: Iterable[Overview], stale_after: timedelta) -> Mapping[str, str]:
@@ -15,6 +16,19 @@ def stale_heartbeats(plans: Iterable[Overview], stale_after: timedelta) -> Mappi
         health, message = heartbeat_health(overview.flags.last_heartbeat, overview.now, stale_after)
         if health is Health.STALE:
             found[f"heartbeat:{overview.flags.name}"] = f"plan {overview.flags.name}: {message}"
+    return found
+
+
+def expired_approvals(plans: Iterable[Overview]) -> Mapping[str, str]:
+    """Plans that stand still because nobody approved their phase in time."""
+    found: dict[str, str] = {}
+    for overview in plans:
+        name, phase = overview.flags.name, current_phase(overview)
+        if phase is not None and phase_status(overview, phase) is PhaseStatus.EXPIRED:
+            found[f"approval:{name}:{phase}"] = (
+                f"plan {name}: phase {phase} was not approved in time, which means no; "
+                f"`moie approve {phase}` asks and answers anew"
+            )
     return found
 
 

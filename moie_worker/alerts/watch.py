@@ -6,7 +6,7 @@ Every worker does this on a timer of its own. An alert that several of them find
 import logging
 from collections.abc import Callable
 
-from moie_worker.alerts.rules import gone_workers, no_beat, stale_heartbeats
+from moie_worker.alerts.rules import expired_approvals, gone_workers, no_beat, stale_heartbeats
 from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.plan.flow import Overview
 from moie_worker.plan.pace import Pace
@@ -23,6 +23,7 @@ def watch(fleet: Fleet, store: Callable[[str], Store], alerts: Alerts, pace: Pac
     found = {
         **broken,
         **stale_heartbeats(plans, pace.announced(living).limit),
+        **expired_approvals(plans),
         **gone_workers(missing),
         **no_beat(len(living), len(plans) + len(broken)),
     }

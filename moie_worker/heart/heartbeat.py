@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 from moie_worker.errors import MoieError, UnreachableError
+from moie_worker.plan.approval import expired_phases
 from moie_worker.plan.heartbeat import SHOWN, Snapshot, report
 from moie_worker.plan.limits import AUDIT
 from moie_worker.plan.states import Place
@@ -40,6 +41,8 @@ def beat(store: Store, fleet: Fleet, who: str) -> str:
         cyclic=store.cyclic()[:CYCLIC_SHOWN],
         journal=store.read_journal(JOURNAL_SEEN),
     )
+    for phase in expired_phases(snapshot.overview):
+        store.expire(phase)
     said = report(snapshot)
     if repaired := store.audit(AUDIT):
         said += f"\nrepaired: {', '.join(repaired)}"

@@ -4,6 +4,7 @@ from moie_worker.plan.definition import Compiled, Definition, PhaseDefinition, d
 from moie_worker.plan.model import Job, Phase, Plan
 from moie_worker.plan.schedule import Timetable, next_slot, period
 from moie_worker.plan.states import JobStatus, Order, Start
+from moie_worker.plan.terms import ApprovalTerms
 from moie_worker.plan.times import Ms, to_ms
 
 VERIFIED = ("verification_cmd", "action", "timeout", "env", "pass_env", "cwd")  # changed: the job is verified again
@@ -41,11 +42,14 @@ def timetable(job: Job, anchor: Ms) -> Timetable:
 
 
 def _phase(phase: Phase) -> PhaseDefinition:
+    terms = phase.approval if isinstance(phase.approval, ApprovalTerms) else ApprovalTerms()
     return PhaseDefinition(
         id=phase.id,
         name=phase.name,
         approval=phase.approval is not None,
-        digest=digest([[job.id, _verified(job)] for job in phase.jobs]),
+        digest=digest([[job.id, _verified(job)] for job in phase.jobs] + ["two persons"] * terms.two_persons),
+        persons=2 if terms.two_persons else 1,
+        expires_ms=to_ms(terms.expires),
     )
 
 

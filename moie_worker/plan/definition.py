@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from moie_worker.plan.limits import APPROVAL_MS
+
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no white space: equal values have equal texts."""
@@ -57,7 +59,9 @@ class PhaseDefinition:
     id: int
     name: str
     approval: bool
-    digest: str  # of its jobs: an approval holds for these only
+    digest: str  # of its jobs and of how many must approve: an approval holds for these only
+    persons: int = 1  # so many must approve
+    expires_ms: int = APPROVAL_MS  # without an answer for so long, the answer is no
 
     def to_json(self) -> str:
         """Canonical JSON, the form in Redis."""

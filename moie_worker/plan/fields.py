@@ -5,7 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     PlainSerializer,
     Strict,
@@ -13,6 +15,13 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
+
+
+class Value(BaseModel):
+    """The base of every part of a plan: frozen, strict about unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, serialize_by_alias=True)
+
 
 # Control characters but tab and newline: they forge log lines and terminal output, and a NUL cannot be executed.
 CONTROLS = r"\x00-\x08\x0b-\x1f\x7f-\x9f"

@@ -101,14 +101,24 @@ class Flags:
 
 
 @dataclass(frozen=True, slots=True)
-class Approval:
-    """The answer to a phase that asks before it starts. It holds for the phase as it was then."""
+class Vote:
+    """What somebody answered to a phase that asks before it starts."""
 
-    approved: bool
-    digest: str
     who: str
     why: str
     at: Ms
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """The request of a phase that asks before it starts, for the jobs that it had then."""
+
+    digest: str  # of those jobs
+    author: str = ""  # who loaded them; empty: not known
+    asked: Ms = 0  # when the phase was first awaited, or the request opened anew; 0: not yet
+    yes: tuple[Vote, ...] = ()
+    no: Vote | None = None
+    told: bool = False  # the journal says that it expired
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from moie_worker.plan.flow import SOVEREIGN, JobView, JournalEntry, Overview
+from moie_worker.plan.states import PhaseStatus
+from moie_worker.plan.status import phase_status
 from moie_worker.plan.times import moment
 
 SHOWN = 5  # waiting jobs and events that a report names
+_STANDS = dict.fromkeys(PhaseStatus, "active") | {
+    PhaseStatus.AWAITING_APPROVAL: "AWAITING APPROVAL",
+    PhaseStatus.REJECTED: "REJECTED",
+    PhaseStatus.EXPIRED: "not approved in time, which means no",
+}
 TOLD = {
     "job.passed": "verified",
     "job.dead": "dead",
@@ -53,7 +60,7 @@ def _standing(overview: Overview) -> str:
         return f"{paused}SOVEREIGN: every job is verified"
     phase = next((phase for phase in overview.phases if phase.id == flags.frontier), None)
     name = phase.name if phase is not None else "?"
-    return f"{paused}phase {flags.frontier} ({name}) is active"
+    return f"{paused}phase {flags.frontier} ({name}) is {_STANDS[phase_status(overview, flags.frontier)]}"
 
 
 def _happened(snapshot: Snapshot) -> list[str]:

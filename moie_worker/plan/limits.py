@@ -19,3 +19,4 @@ AUDIT = 100  # jobs that one audit step looks at
 FLUSH_MS = 250  # what ended is settled at least this often
 OVERTIME_MS = 1_000  # what a hint has not started so long after its share of work is given back
 ALERTS_KEPT = 1_000
+APPROVAL_MS = 3_600_000  # a phase that nobody approved for so long is not approved

@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Discriminator,
     Field,
@@ -36,21 +35,17 @@ from moie_worker.plan.fields import (
     Text,
     Time,
     Title,
+    Value,
     Words,
     refuse,
 )
 from moie_worker.plan.states import CatchUp, JobStatus, OnLeaseLost, Order, Overlap, Start
+from moie_worker.plan.terms import Asking
 
 # The verification commands by which a v2 document says that a cyclic job never completes.
 NEVER = ("false", "/bin/false", "exit 1")
 SECOND = timedelta(seconds=1)
 CYCLIC_ONLY = frozenset({"schedule", "overlap", "catch_up", "jitter", "grace", "start"})
-
-
-class Value(BaseModel):
-    """The base of every part of a plan: frozen, strict about unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, serialize_by_alias=True)
 
 
 class Kept(Value):
@@ -252,7 +247,7 @@ class Phase(Value):
     id: PhaseId = Field(description="Its place in the order of phases.")
     name: Title = Field(min_length=1, description="What people call it.")
     order: Order = Field(Order.PARALLEL, description="`sequential`: each job waits for the one before it.")
-    approval: Literal["required"] | None = Field(None, description="`required`: somebody must approve it first.")
+    approval: Asking | None = Field(None, description="`required`: somebody must approve it first; or the terms of it.")
     depends_on: PhaseIds = Field((), description="Ids of phases that must be done first.")
     jobs: tuple[Job, ...] = Field(description="The jobs, at least one.")
     kept: Kept | None = Field(None, description="Fields of an older document.")

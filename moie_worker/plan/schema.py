@@ -16,11 +16,13 @@ from pydantic.json_schema import GenerateJsonSchema
 from moie_worker.plan.documents import MAX_BYTES, MAX_DEPTH, MAX_JOBS, MIB
 from moie_worker.plan.duration import DURATION_SCHEMA, format_duration
 from moie_worker.plan.model import ActionSpec, Job, Kept, Meta, Phase, Plan, Reserved, Retry, Schedule
+from moie_worker.plan.terms import ApprovalTerms
 
 PARTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("The document", Plan),
     ("meta", Meta),
     ("phases[]", Phase),
+    ("approval", ApprovalTerms),
     ("phases[].jobs[]", Job),
     ("action", ActionSpec),
     ("schedule", Schedule),

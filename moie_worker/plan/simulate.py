@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from moie_worker.plan.approval import awaits
 from moie_worker.plan.compile import timetable
 from moie_worker.plan.flow import SOVEREIGN, JobView, Overview
 from moie_worker.plan.model import Job
@@ -62,10 +63,7 @@ class _World:
     def awaits(self, phase_id: int) -> bool:
         """Whether a phase asks for an approval that it does not have."""
         phase = next((phase for phase in self.overview.phases if phase.id == phase_id), None)
-        if phase is None or not phase.approval:
-            return False
-        answer = self.overview.approvals.get(phase_id)
-        return answer is None or not answer.approved or answer.digest != phase.digest
+        return phase is not None and awaits(phase, self.overview.approvals.get(phase_id))
 
     def may_run(self, view: JobView) -> bool:
         """Whether nothing is left that the job waits for."""

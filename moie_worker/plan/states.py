@@ -42,6 +42,7 @@ class PhaseStatus(StrEnum):
     LOCKED = "locked"
     AWAITING_APPROVAL = "awaiting approval"
     REJECTED = "rejected"
+    EXPIRED = "approval expired"  # nobody approved it in time, which means no
     ACTIVE = "active"
     COMPLETED = "completed"
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from moie_worker.plan.approval import answered, expires_at
+from moie_worker.plan.definition import PhaseDefinition
 from moie_worker.plan.fields import format_time
-from moie_worker.plan.flow import BEFORE_ANY, SOVEREIGN, JobView, Overview
+from moie_worker.plan.flow import BEFORE_ANY, SOVEREIGN, Approval, JobView, Overview, Vote
 from moie_worker.plan.health import History, job_health
 from moie_worker.plan.letters import RunHistory
 from moie_worker.plan.presence import Beat, Worker, slots
@@ -14,6 +16,15 @@ from moie_worker.plan.states import Health, PhaseStatus, Place
 from moie_worker.plan.times import MILLISECOND, Ms, moment, ms_of
 
 DUE = (Place.READY, Place.SENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """What a phase asks before it begins, and what it was answered."""
+
+    persons: int
+    approval: Approval
+    expires_at: Ms | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +37,7 @@ class PhaseStanding:
     completed: int
     total: int
     cyclic: int
+    asks: Asks | None = None
 
     @property
     def line(self) -> str:
@@ -122,6 +134,7 @@ def phase_standings(overview: Overview) -> list[PhaseStanding]:
             completed=count(overview, (Place.COMPLETED,), phase.id),
             total=count(overview, tuple(Place), phase.id),
             cyclic=count(overview, tuple(Place), phase.id, cyclic=True),
+            asks=_asks(overview, phase),
         )
         for phase in overview.phases
     ]
@@ -143,14 +156,18 @@ def phase_status(overview: Overview, phase_id: int) -> PhaseStatus:
     return PhaseStatus.ACTIVE if runs_on else PhaseStatus.COMPLETED
 
 
+def _asks(overview: Overview, phase: PhaseDefinition) -> Asks | None:
+    if not phase.approval:
+        return None
+    approval = overview.approvals.get(phase.id) or Approval(phase.digest)
+    return Asks(phase.persons, approval, expires_at(phase, approval))
+
+
 def _answered(overview: Overview, phase_id: int) -> PhaseStatus:
     phase = next((phase for phase in overview.phases if phase.id == phase_id), None)
-    if phase is None or not phase.approval:
+    if phase is None:
         return PhaseStatus.ACTIVE
-    answer = overview.approvals.get(phase_id)
-    if answer is None or answer.digest != phase.digest:
-        return PhaseStatus.AWAITING_APPROVAL
-    return PhaseStatus.ACTIVE if answer.approved else PhaseStatus.REJECTED
+    return answered(phase, overview.approvals.get(phase_id), overview.now)
 
 
 def cyclic_standing(view: JobView, runs: RunHistory, now: Ms) -> CyclicStanding:
@@ -226,7 +243,24 @@ def phase_fields(phase: PhaseStanding) -> dict[str, Any]:
         "completed": phase.completed,
         "total": phase.total,
         "cyclic": phase.cyclic,
+        "approval": None if phase.asks is None else approval_fields(phase.asks),
     }
+
+
+def approval_fields(asks: Asks) -> dict[str, Any]:
+    """What a phase asks, as `moie status --json` says it."""
+    return {
+        "persons": asks.persons,
+        "loaded_by": asks.approval.author or None,
+        "asked_at": time_or_none(asks.approval.asked),
+        "expires_at": time_or_none(asks.expires_at),
+        "approved": [_vote_fields(vote) for vote in asks.approval.yes],
+        "rejected": None if asks.approval.no is None else _vote_fields(asks.approval.no),
+    }
+
+
+def _vote_fields(vote: Vote) -> dict[str, Any]:
+    return {"who": vote.who, "why": vote.why, "at": time_or_none(vote.at)}
 
 
 def cyclic_fields(standing: CyclicStanding) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from moie_worker.plan.paths import Path, did_you_mean, kind_of, problem, show_va
 from moie_worker.plan.report import MAX_LINES, shortened
 
 # What the models add to the place of an error, below these fields, and no document says.
-UNSAID = {"verification_cmd": {"shell", "words"}, "catch_up": {"policy", "limit"}}
+UNSAID = {"verification_cmd": {"shell", "words"}, "catch_up": {"policy", "limit"}, "approval": {"word", "terms"}}
 COMPUTED = {
     ("meta", "current_phase"): "is computed, not written; remove it",
     ("phases", "status"): "is computed from the jobs, not written; remove it",

@@ -66,6 +66,10 @@ class Store(Protocol):
         """Record a heartbeat; waiting jobs that were looked at before it may be looked at again."""
         ...
 
+    def expire(self, phase: int) -> bool:
+        """Write down, once, that a phase was not approved in time. False: it was, it may be yet, or it is known."""
+        ...
+
     def queues(self) -> Sequence[str]:
         """The queues that the jobs of the plan are in."""
         ...

@@ -16,11 +16,13 @@ from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.errors import MoieError
 from moie_worker.plan.definition import Compiled, Definition, PhaseDefinition, digest
 from moie_worker.plan.flow import SOVEREIGN, Answer, Attempt, Hint, Settlement
+from moie_worker.plan.limits import APPROVAL_MS
 from moie_worker.plan.states import Outcome, Place
 
 Store = MemoryStore | RedisStore
 Step = tuple[int, int, int]
 LEASE = timedelta(seconds=30)
+APPROVERS = ("ada@a", "bob@a")
 QUEUES = ("default", "scan")
 ORDERED = (Place.TIMED, Place.READY, Place.WAITING, Place.SENT)
 WAITS = (1, 100, 600, 2_000, 5_000, 11_000, 33_000, 70_000)
@@ -47,10 +49,12 @@ def cyclic(name: str, phase: int, **changes: Any) -> Definition:
     return job(name, phase, **(every | changes))
 
 
-def plan(*jobs: Definition, approvals: Iterable[int] = ()) -> Compiled:
-    """A plan with the phases that its jobs name."""
+def plan(*jobs: Definition, approvals: Iterable[int] = (), persons: int = 1, expires_ms: int = APPROVAL_MS) -> Compiled:
+    """A plan with the phases that its jobs name; some of them ask for approvals, on these terms."""
     phases = tuple(
-        PhaseDefinition(p, f"phase {p}", p in approvals, digest([j.digest for j in jobs if j.phase == p]))
+        PhaseDefinition(
+            p, f"phase {p}", p in approvals, digest([j.digest for j in jobs if j.phase == p]), persons, expires_ms
+        )
         for p in sorted({j.phase for j in jobs})
     )
     return Compiled({"version": 3}, phases, jobs)
@@ -60,12 +64,12 @@ PLANS = (
     plan(
         job("a", 1), job("b", 1, needs=("a",)), job("c", 1, priority=2),
         job("d", 2), job("e", 2, queue="scan", needs=("d",)), job("f", 5),
-        cyclic("x", 1), cyclic("y", 5, queue="scan"), approvals=(5,),
+        cyclic("x", 1), cyclic("y", 5, queue="scan"), approvals=(5,), persons=2, expires_ms=30_000,
     ),
     plan(
         job("a", 1), job("b", 1, version=1), job("c", 2, priority=2),
         job("d", 3), job("g", 3, needs=("d",)), job("f", 5, imported=True),
-        cyclic("x", 1, timing="u"), cyclic("z", 7, at_load=True), approvals=(3,),
+        cyclic("x", 1, timing="u"), cyclic("z", 7, at_load=True), approvals=(3,), expires_ms=10_000,
     ),
     plan(
         job("a", 1, version=2), job("d", 2), job("f", 5, queue="scan"),
@@ -158,8 +162,10 @@ class World:
         phase, answer = twin.phases.get(this.phase), twin.approvals.get(this.phase)
         if phase is None:
             raise ViolationError(f"{this.id} began and its phase is gone")
-        if phase.approval and not this.at_load and (answer is None or answer.digest != phase.digest):
-            raise ViolationError(f"{this.id} began and nobody approved phase {phase.id} as it is")
+        said = {vote.who for vote in answer.yes} if answer and answer.digest == phase.digest else set()
+        said -= {"ops"} if phase.persons > 1 else set()  # who loads every plan here
+        if phase.approval and not this.at_load and len(said) < phase.persons:
+            raise ViolationError(f"{this.id} began and phase {phase.id} is not approved as it is, but by {said}")
 
     def settle(self, a: int, b: int) -> None:
         if not self.held:
@@ -277,6 +283,9 @@ class World:
             lambda store: store.answer(b % 6, True, *who),
             lambda store: store.answer(b % 6, False, *who),
             lambda store: store.cancel_plan(*who),
+            lambda store: store.answer(b % 6, True, APPROVERS[b % 2], "because"),
+            lambda store: store.answer(b % 6, True, APPROVERS[b // 6 % 2], "because"),
+            lambda store: store.expire(b % 6),
         ]
         self.each(acts[a % len(acts)])
 
@@ -336,7 +345,8 @@ class World:
         self.each(lambda store: store.resume("ops", "heal"))
         for phase in self.twin.phases.values():
             if phase.approval:
-                self.each(partial(_approve, phase.id))
+                for who in APPROVERS:
+                    self.each(partial(_approve, phase.id, who))
         self.held.clear()
         self.messages.clear()
         for _ in range(60):
@@ -433,8 +443,8 @@ def _begin(hint: Hint, nonce: str, store: Store) -> Any:
     return store.begin(hint, nonce, "w", LEASE)
 
 
-def _approve(phase: int, store: Store) -> None:
-    store.answer(phase, True, "ops", "heal")
+def _approve(phase: int, who: str, store: Store) -> None:
+    store.answer(phase, True, who, "heal")
 
 
 def _retry(job: str, store: Store) -> None:

@@ -124,7 +124,11 @@ class Trace:
             phase.id
             for phase in overview.phases
             if phase.approval
-            and not ((answer := overview.approvals.get(phase.id)) and answer.approved and answer.digest == phase.digest)
+            and not (
+                (request := overview.approvals.get(phase.id))
+                and request.digest == phase.digest
+                and len(request.yes) >= phase.persons
+            )
         }
         if not overview.flags.loading:
             assert overview.open_phases == unfinished & {phase.id for phase in overview.phases} | awaiting

@@ -319,6 +319,19 @@ def test_approval_is_asked_for_and_given(cli: Cli, plan: Path, store: RedisStore
     assert [entry["why"] for entry in cli.json("journal", "-n", "2")] == ["not yet", "now"]
 
 
+def test_two_persons_must_approve_and_the_one_who_loaded_it_is_neither(
+    cli: Cli, tmp_path: Path, store: RedisStore
+) -> None:
+    file = tmp_path / "two.yaml"
+    file.write_text(PLAN.replace("approval: required", "approval: {expires: 2h, two_persons: true}"))
+    cli.says("load", str(file))
+    assert "phase 2 asks for others than" in cli.fails(1, "approve", "2")
+    assert store.answer(2, True, "ada@a", "fine") is False
+    (asks,) = [phase["approval"] for phase in cli.json("status")["phases"] if phase["id"] == 2]
+    assert (asks["persons"], asks["asked_at"] is None) == (2, False)
+    assert [vote["who"] for vote in asks["approved"]] == ["ada@a"]
+
+
 def test_a_job_of_a_locked_phase_does_not_run(cli: Cli, plan: Path) -> None:
     assert "waits for phase:2" in cli.fails(1, "run", "2.1")
 

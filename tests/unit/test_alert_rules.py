@@ -12,6 +12,8 @@ from moie_worker.adapters.memory.core import ManualTime
 from moie_worker.alerts.rules import gone_workers, no_beat, stale_heartbeats
 from moie_worker.alerts.watch import watch
 from moie_worker.errors import MoieError
+from moie_worker.plan.compile import compile_plan
+from moie_worker.plan.model import Plan
 from moie_worker.plan.pace import Pace
 from moie_worker.plan.presence import Beat
 from tests.unit.heart_kit import FakeFleet, FlakyStore
@@ -19,6 +21,7 @@ from tests.unit.heart_kit import FakeFleet, FlakyStore
 STALE = timedelta(minutes=15)
 PACE = Pace(timedelta(minutes=10))
 QUARTER_MS = 15 * 60_000
+JOB = {"id": "a", "task": "t", "verification_cmd": "true"}
 BEAT = Beat("b", "h", 1, 0)
 QUICK = replace(BEAT, heartbeat=timedelta(seconds=15))
 
@@ -130,6 +133,19 @@ def test_without_a_beat_nothing_becomes_due_and_somebody_is_told() -> None:
     post.fleet.living = [BEAT]
     assert post.look() == ["cleared beat"]
     assert no_beat(living=0, plans=0) == {}
+
+
+def test_a_plan_that_stands_still_because_nobody_approved_it_is_an_alert_until_somebody_does() -> None:
+    post = Post()
+    phase = {"id": 1, "name": "p", "approval": {"expires": "10m"}, "jobs": [JOB]}
+    post.store.load(compile_plan(Plan.model_validate({"phases": [phase]}), post.time.now), 0, "ops", "")
+    post.store.apply()
+    post.time.advance(599_999)
+    assert post.look() == []
+    post.time.advance(1)
+    assert post.look() == ["raised approval:p:1"]
+    post.store.answer(1, True, "ada", "")
+    assert post.look() == ["cleared approval:p:1"]
 
 
 def test_one_that_ends_and_another_that_begins_do_not_hide_each_other() -> None:

@@ -116,6 +116,38 @@ def test_a_phase_that_asks_for_approval_says_what_it_was_answered(answers: list[
     assert phase_status(store.overview(), 1) is status
 
 
+def asking(terms: Any = "required") -> MemoryStore:
+    return loaded({"id": 1, "name": "ONE", "approval": terms, "jobs": [job("1.1")]})
+
+
+def test_a_phase_that_asks_says_who_said_yes_and_until_when_others_may() -> None:
+    store = asking({"expires": "2h", "two_persons": True})
+    assert "2 persons must approve, none yet; no answer by 2027-01-15 10:00:00 UTC means no" in text_of(store)
+    store.answer(1, True, "ada@a", "fine")
+    assert "2 persons must approve, ada@a" in text_of(store)
+    (phase,) = status_document(status_of(store))["phases"]
+    assert phase["approval"] == {
+        "persons": 2,
+        "loaded_by": "ops",
+        "asked_at": "2027-01-15T08:00:00Z",
+        "expires_at": "2027-01-15T10:00:00Z",
+        "approved": [{"who": "ada@a", "why": "fine", "at": "2027-01-15T08:00:00Z"}],
+        "rejected": None,
+    }
+
+
+def test_an_approval_that_timed_out_is_a_no_that_says_how_to_go_on() -> None:
+    store = asking()
+    store.time.advance(3_600_000)
+    assert phase_status(store.overview(), 1) is PhaseStatus.EXPIRED
+    assert (
+        "APPROVAL EXPIRED   phase 1 was not approved by 2027-01-15 09:00:00 UTC, which means no; "
+        "`moie approve 1` asks and answers anew"
+    ) in text_of(store)
+    store.answer(1, True, "ada", "")
+    assert "APPROVAL" not in text_of(store)
+
+
 def test_what_must_not_be_overlooked_is_said_in_capitals() -> None:
     store = loaded({"id": 1, "name": "ONE", "approval": "required", "jobs": [job("1.1")]})
     store.pause("ops", "")

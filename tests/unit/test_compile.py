@@ -41,7 +41,7 @@ def test_what_was_compiled_is_the_document_again() -> None:
                 {
                     "id": 2,
                     "name": "then a lower id",
-                    "approval": "required",
+                    "approval": {"expires": "2h", "two_persons": True},
                     "jobs": [
                         PLAIN | {"id": "c", "depends_on": ["z"], "priority": 5, "queue": "scan", "env": {"A": "b"}},
                         PLAIN | WATCH | {"id": "w", "overlap": "queue", "catch_up": {"all": 3}, "jitter": "30s"},
@@ -116,6 +116,19 @@ def test_a_phase_is_another_with_other_jobs_and_the_same_under_another_name() ->
     assert phase_of(*named("a")).digest != one
     assert phase_of(*named("a", "c")).digest != one
     assert phase_of(*named("b", "a")).digest != one
+
+
+def test_an_approval_has_terms() -> None:
+    usual = phase_of(PLAIN, approval="required")
+    assert (usual.approval, usual.persons, usual.expires_ms) == (True, 1, 3_600_000)
+    strict = phase_of(PLAIN, approval={"expires": "90s", "two_persons": True})
+    assert (strict.approval, strict.persons, strict.expires_ms) == (True, 2, 90_000)
+
+
+def test_a_phase_is_another_when_another_number_of_people_must_approve_it() -> None:
+    one = phase_of(PLAIN, approval={"expires": "90s"}).digest
+    assert phase_of(PLAIN, approval="required").digest == one
+    assert phase_of(PLAIN, approval={"two_persons": True}).digest != one
 
 
 def test_only_another_schedule_changes_the_timing() -> None:

@@ -43,6 +43,16 @@ def test_states_of_the_whole_plan_are_named() -> None:
     assert lines(heart)[0].endswith(" – the plan is CANCELLED")
 
 
+def test_a_phase_that_waits_for_somebody_is_not_called_active() -> None:
+    heart = Heart()
+    load(heart.store, {"id": "a"}, approval={"expires": "10m"})
+    assert lines(heart)[0].endswith(" – phase 1 (p) is AWAITING APPROVAL")
+    heart.clock.advance(600_000)
+    assert lines(heart)[0].endswith(" – phase 1 (p) is not approved in time, which means no")
+    lines(heart)
+    assert [entry.event for entry in heart.store.journal].count("phase.expired") == 1
+
+
 def test_a_load_that_goes_on_is_named() -> None:
     heart = Heart()
     heart.load({"id": "a"})

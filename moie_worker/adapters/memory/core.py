@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from moie_worker.plan.approval import awaits
 from moie_worker.plan.definition import Definition, PhaseDefinition
 from moie_worker.plan.flow import SOVEREIGN, Approval, Flags, JournalEntry, Stopped
 from moie_worker.plan.letters import Measured, Run, RunHistory
@@ -117,10 +118,21 @@ class Core:
     def awaits(self, phase: int) -> bool:
         """Whether a phase asks for an approval that it does not have for its present jobs."""
         definition = self.phases.get(phase)
-        if definition is None or not definition.approval:
-            return False
-        answer = self.approvals.get(phase)
-        return answer is None or not answer.approved or answer.digest != definition.digest
+        return definition is not None and awaits(definition, self.approvals.get(phase))
+
+    def request(self, phase: PhaseDefinition) -> Approval:
+        """What a phase asks for its present jobs, new where it did not ask yet."""
+        known = self.approvals.get(phase.id)
+        return known if known and known.digest == phase.digest else Approval(phase.digest)
+
+    def ask(self, phase: int) -> None:
+        """The clock of a request starts when its phase is first awaited."""
+        if not self.awaits(phase):
+            return
+        request = self.request(self.phases[phase])
+        if not request.asked:
+            self.approvals[phase] = replace(request, asked=self.now)
+            self.log("phase.asked", phase=phase)
 
     def open_phases(self) -> frozenset[int]:
         """Phases with an unfinished job that is not cyclic, or without the approval they ask for."""
@@ -148,6 +160,7 @@ class Core:
         if new == SOVEREIGN != old:
             self.set(sovereign_at=self.now)
             self.log("plan.sovereign")
+        self.ask(new)
 
     # -- moves ------------------------------------------------------------------------------------
 

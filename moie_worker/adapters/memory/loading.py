@@ -2,8 +2,8 @@
 
 from moie_worker.adapters.memory.core import Core, JobState
 from moie_worker.errors import RefusedError
-from moie_worker.plan.definition import Compiled, Definition
-from moie_worker.plan.flow import Stopped
+from moie_worker.plan.definition import Compiled, Definition, PhaseDefinition
+from moie_worker.plan.flow import Approval, Stopped
 from moie_worker.plan.limits import BATCH
 from moie_worker.plan.states import Place
 
@@ -12,6 +12,7 @@ class Loading(Core):
     """Stage, commit, apply. A crash between two of them leaves the old plan or is continued by any beat."""
 
     _staged: Compiled | None = None
+    _loader: str
     _todo: list[str]
     _fresh: dict[str, Definition]
 
@@ -21,7 +22,7 @@ class Loading(Core):
             raise RefusedError("the plan was changed by somebody else meanwhile: look at it and load again")
         self._fresh = {job.id: job for job in plan.jobs}
         self._todo = [*self._fresh, *sorted(job for job in self.jobs if job not in self._fresh)]
-        self._staged = plan
+        self._staged, self._loader = plan, who
         self.set(revision=base + 1, loading=True, cancelled=False)
         self.log("plan.loaded", who=who, why=why, revision=base + 1)
         return self.flags.revision
@@ -41,15 +42,22 @@ class Loading(Core):
         self.meta = dict(plan.meta)
         gone = self.phases
         self.phases = {phase.id: phase for phase in plan.phases}
+        self.approvals = {phase.id: self._asked_before(phase) for phase in plan.phases if phase.approval}
         self._staged = None
         self.set(loading=False)
         self.advance_frontier()
+        self.ask(self.flags.frontier)
         for phase in self.phases:
             if not self.awaits(phase):
                 self.wake(f"approval:{phase}")
         for phase in gone.keys() - self.phases.keys():  # what once waited for it waits for something else
             self.wake(f"phase:{phase}")
             self.wake(f"approval:{phase}")
+
+    def _asked_before(self, phase: PhaseDefinition) -> Approval:
+        """A request goes on with the same jobs; with others it is a new one, of whoever loaded them."""
+        known = self.approvals.get(phase.id)
+        return known if known and known.digest == phase.digest else Approval(phase.digest, self._loader)
 
     def _apply_one(self, job: str) -> None:
         new, state = self._fresh.get(job), self.jobs.get(job)

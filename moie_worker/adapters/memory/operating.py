@@ -1,8 +1,11 @@
 """What an operator may do. Every step says who and why, and refuses with a reason."""
 
+from dataclasses import replace
+
 from moie_worker.adapters.memory.core import Core
 from moie_worker.errors import NotFoundError, RefusedError
-from moie_worker.plan.flow import Approval, Stopped
+from moie_worker.plan.approval import approve, is_expired, refusal, reject
+from moie_worker.plan.flow import Stopped, Vote
 from moie_worker.plan.states import Place
 
 
@@ -90,18 +93,33 @@ class Operating(Core):
             self.move(job, Place.CANCELLED)
         self.log("dead.discarded", job, who=who, why=why)
 
-    def answer(self, phase: int, approved: bool, who: str, why: str) -> None:
-        """Approve or reject a phase as it is now."""
+    def answer(self, phase: int, approved: bool, who: str, why: str) -> bool:
+        """Approve or reject a phase as it is now. False: another person must approve it too."""
         definition = self.phases.get(phase)
         if definition is None:
             raise NotFoundError(f"no phase {phase}")
         if not definition.approval:
             raise RefusedError(f"phase {phase} asks for no approval")
-        self.approvals[phase] = Approval(approved, definition.digest, who, why, self.now)
-        self.log("phase.approved" if approved else "phase.rejected", who=who, why=why, phase=phase)
-        if approved:
+        request, vote = self.request(definition), Vote(who, why, self.now)
+        if approved and (why_not := refusal(definition, request, who, self.now)):
+            raise RefusedError(f"phase {phase} {why_not}")
+        self.approvals[phase] = approve(definition, request, vote) if approved else reject(request, vote)
+        enough = not self.awaits(phase)
+        said = "phase.rejected" if not approved else "phase.approved" if enough else "phase.endorsed"
+        self.log(said, who=who, why=why, phase=phase)
+        if enough:
             self.wake(f"approval:{phase}")
         self.advance_frontier()
+        return enough or not approved
+
+    def expire(self, phase: int) -> bool:
+        """Write down, once, that a phase was not approved in time. False: it was, it may be yet, or it is known."""
+        definition, request = self.phases.get(phase), self.approvals.get(phase)
+        if definition is None or request is None or request.told or not is_expired(definition, request, self.now):
+            return False
+        self.approvals[phase] = replace(request, told=True)
+        self.log("phase.expired", phase=phase)
+        return True
 
     def beat(self, report: str, who: str) -> None:
         """Record a heartbeat; waiting jobs that were looked at before it may be looked at again."""

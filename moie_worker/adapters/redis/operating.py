@@ -38,10 +38,17 @@ class Operating(Base):
         """Drop a dead letter; a job that was dead is cancelled."""
         accept(f"dead letter of job {job!r}", self._job("discard", job, who, why))
 
-    def answer(self, phase: int, approved: bool, who: str, why: str) -> None:
-        """Approve or reject a phase as it is now."""
+    def answer(self, phase: int, approved: bool, who: str, why: str) -> bool:
+        """Approve or reject a phase as it is now. False: another person must approve it too."""
         reply = self.call("answer", {"phase": phase, "approved": int(approved), "who": who, "why": why})
+        if reply == "more":
+            return False
         accept(f"phase {phase}", reply)
+        return True
+
+    def expire(self, phase: int) -> bool:
+        """Write down, once, that a phase was not approved in time. False: it was, it may be yet, or it is known."""
+        return bool(self.call("expire", {"phase": phase}))
 
     def beat(self, report: str, who: str) -> None:
         """Record a heartbeat; waiting jobs that were looked at before it may be looked at again."""

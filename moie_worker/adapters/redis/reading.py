@@ -14,6 +14,7 @@ from moie_worker.plan.flow import (
     JobView,
     JournalEntry,
     Overview,
+    Vote,
 )
 from moie_worker.plan.states import Place
 
@@ -41,7 +42,7 @@ class Reading(Base):
             phases=tuple(sorted(map(PhaseDefinition.from_json, phases.values()), key=lambda phase: phase.id)),
             open_phases=frozenset(map(int, open_phases)),
             counts=_counts(counts),
-            approvals={int(phase): _approval(text) for phase, text in approvals.items()},
+            approvals=_approvals(approvals),
             dead_letters=int(dead),
             queues=tuple(json.loads(plan.get("queues", "[]"))),
         )
@@ -159,9 +160,26 @@ def _counts(raw: Mapping[str, str]) -> dict[tuple[int, bool, Place], int]:
     return {(int(phase), kind == "cyclic", Place(place)): number for (phase, kind, place), number in split}
 
 
-def _approval(text: str) -> Approval:
-    raw = json.loads(text)
-    return Approval(raw["approved"], raw["digest"], raw["who"], raw["why"], int(raw["at"]))
+def _approvals(raw: Mapping[str, str]) -> dict[int, Approval]:
+    """The requests of phases; an answer of an earlier release, which was no request, is not there: it asks again."""
+    read = {int(phase): json.loads(text) for phase, text in raw.items()}
+    return {phase: _approval(fields) for phase, fields in read.items() if "yes" in fields}
+
+
+def _approval(raw: Mapping[str, Any]) -> Approval:
+    no = raw.get("no")
+    return Approval(
+        digest=raw["digest"],
+        author=raw["author"],
+        asked=int(raw["asked"]),
+        yes=tuple(_vote(vote) for vote in raw["yes"] or ()),  # Lua writes an empty list as {}
+        no=_vote(no) if no else None,
+        told=raw.get("told", False),
+    )
+
+
+def _vote(raw: Mapping[str, Any]) -> Vote:
+    return Vote(raw["who"], raw["why"], int(raw["at"]))
 
 
 def _unpack(packed: str) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """What every command begins with: its common options, and the system they name."""
 
 import functools
-import getpass
 import os
+import pwd
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,9 +52,10 @@ class Desk:
 
 
 def _user() -> str:
+    """The account of this process. Not LOGNAME, which anybody may set: an approval asks who it was."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container's user without a name
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user without a name
         return str(os.getuid())
 
 

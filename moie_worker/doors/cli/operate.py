@@ -56,7 +56,11 @@ def cancel_command(desk: Desk, job_ids: tuple[str, ...], everything: bool) -> No
 @click.argument("phase", type=int)
 @acts
 def approve_command(desk: Desk, phase: int) -> None:
-    """Let a phase begin that asks for approval. It holds for the jobs that the phase has now."""
+    """Let a phase begin that asks for approval. It holds for the jobs that the phase has now.
+
+    After a no, said or by silence, it asks and answers anew. Where two persons must approve, neither may be the one
+    who loaded the phase; a person is the user of the machine, whatever the machine.
+    """
     _answer(desk, phase, approved=True)
 
 
@@ -92,9 +96,10 @@ def _answer(desk: Desk, phase: int, *, approved: bool) -> None:
     known = [standing.id for standing in desk.loaded().phases]
     if phase not in known:
         raise NotFoundError(f"no phase {phase}; there are {', '.join(map(str, known[:20]))}")
-    desk.store.answer(phase, approved, desk.who, desk.why)
+    final = desk.store.answer(phase, approved, desk.who, desk.why)
     desk.system.fleet.ring(desk.plan)
-    click.echo(f"phase {phase} is {'approved' if approved else 'rejected'}")
+    said = "is rejected" if not approved else "is approved" if final else "is approved by one; another person must too"
+    click.echo(f"phase {phase} {said}")
 
 
 def _each(jobs: Sequence[str], step: Step, done: str) -> None:

@@ -16,6 +16,7 @@ PHASE_STYLES = {
     PhaseStatus.LOCKED: "dim",
     PhaseStatus.AWAITING_APPROVAL: "bold yellow",
     PhaseStatus.REJECTED: "bold red",
+    PhaseStatus.EXPIRED: "bold red",
 }
 MARKS = {Health.HEALTHY: "●", Health.STALE: "◐", Health.UNHEALTHY: "✗", Health.UNKNOWN: "○"}
 GIVEN_UP = (Place.DEAD, Place.CANCELLED)
@@ -61,9 +62,26 @@ def _banners(status: Status) -> Iterator[Styled]:
 def _asked(phase: PhaseStanding) -> Iterator[Styled]:
     approve, reject = f"`moie approve {phase.id}`", f"`moie reject {phase.id}`"
     if phase.status is PhaseStatus.AWAITING_APPROVAL:
-        yield Styled(f"AWAITING APPROVAL   phase {phase.id}: {approve} or {reject}", "bold yellow")
+        yield Styled(f"AWAITING APPROVAL   phase {phase.id}: {approve} or {reject}{_terms(phase)}", "bold yellow")
     if phase.status is PhaseStatus.REJECTED:
         yield Styled(f"REJECTED   phase {phase.id} does not begin; {approve} lets it begin after all", "bold red")
+    if phase.status is PhaseStatus.EXPIRED:
+        yield Styled(f"APPROVAL EXPIRED   {_late(phase)}; {approve} asks and answers anew", "bold red")
+
+
+def _late(phase: PhaseStanding) -> str:
+    by = f" by {clock_time(phase.asks.expires_at)}" if phase.asks and phase.asks.expires_at else ""
+    return f"phase {phase.id} was not approved{by}, which means no"
+
+
+def _terms(phase: PhaseStanding) -> str:
+    """What is asked besides a yes: who said it already, and until when the others may."""
+    asks = phase.asks
+    if asks is None:
+        return ""
+    names = ", ".join(vote.who for vote in asks.approval.yes) or "none yet"
+    people = f"; {asks.persons} persons must approve, {names}" if asks.persons > 1 else ""
+    return people + (f"; no answer by {clock_time(asks.expires_at)} means no" if asks.expires_at else "")
 
 
 def _phases(status: Status) -> Iterator[Line]:

@@ -259,6 +259,21 @@ SHAPE = [
         "an approval that is true", plan(phase=", approval: true"), "phases[0].approval: must be required, not true"
     ),
     BadPlan(
+        "an approval for one and a half persons",
+        plan(phase=", approval: {two_persons: 1}"),
+        "phases[0].approval.two_persons: must be a valid boolean, not 1",
+    ),
+    BadPlan(
+        "an approval that expires at once",
+        plan(phase=", approval: {expires: 0s}"),
+        "phases[0].approval.expires: must be longer than zero",
+    ),
+    BadPlan(
+        "an unknown term of an approval",
+        plan(phase=", approval: {expire: 2h}"),
+        "phases[0].approval.expire: is not a known field; did you mean 'expires'?",
+    ),
+    BadPlan(
         "a phase without a name",
         b"version: 3\nphases: [{id: 1, jobs: []}]\n",
         "phases[0].name: is missing: what people call it",

@@ -11,6 +11,6 @@ redis.call('RENAME', KEYS[3], p .. 'load')
 redis.call('PERSIST', p .. 'defs:' .. text(revision))
 redis.call('PERSIST', p .. 'load')
 redis.call('HSET', KEYS[1], 'revision', text(revision), 'loading', '1', 'cancelled', '0',
-  'staged_meta', ARGV[2], 'staged_phases', ARGV[3], 'staged_queues', ARGV[4])
+  'staged_meta', ARGV[2], 'staged_phases', ARGV[3], 'staged_queues', ARGV[4], 'staged_by', ARGV[5])
 journal('plan.loaded', '', ARGV[5], ARGV[6], '{"revision":' .. text(revision) .. '}')
 return revision

@@ -85,8 +85,17 @@ local function apply(job)
   if st then replace(job, st, new_text, new) else add(job, new) end
 end
 
+-- A request goes on with the same jobs; with others it is a new one, of whoever loaded them.
+local function keep_request(id, def, author)
+  if def.approval then
+    write_request(id, read_request(id, def, author))
+  else
+    redis.call('HDEL', p .. 'approvals', id)
+  end
+end
+
 local function finish()
-  local staged = redis.call('HMGET', KEYS[1], 'staged_meta', 'staged_phases', 'staged_queues')
+  local staged = redis.call('HMGET', KEYS[1], 'staged_meta', 'staged_phases', 'staged_queues', 'staged_by')
   local gone = redis.call('HKEYS', p .. 'phases')
   redis.call('DEL', p .. 'phases', p .. 'phases:order', p .. 'phases:open', p .. 'load')
   local phases = cjson.decode(staged[2])
@@ -94,13 +103,15 @@ local function finish()
     local id = text(phase.id)
     redis.call('HSET', p .. 'phases', id, phase.text)
     redis.call('ZADD', p .. 'phases:order', id, id)
+    keep_request(id, cjson.decode(phase.text), staged[4] or '')
   end
   redis.call('HSET', KEYS[1], 'meta', staged[1], 'queues', staged[3])
-  redis.call('HDEL', KEYS[1], 'loading', 'staged_meta', 'staged_phases', 'staged_queues')
+  redis.call('HDEL', KEYS[1], 'loading', 'staged_meta', 'staged_phases', 'staged_queues', 'staged_by')
   redis.call('UNLINK', p .. 'defs:' .. text(revision - 1))
   loading, awaiting = false, {}
   for _, phase in ipairs(phases) do refresh_phase(text(phase.id)) end
   advance_frontier()
+  ask(front)
   for _, phase in ipairs(phases) do
     if not awaits(phase.id) then wake('approval:' .. text(phase.id)) end
   end
@@ -108,6 +119,7 @@ local function finish()
     if redis.call('HEXISTS', p .. 'phases', id) == 0 then
       wake('phase:' .. id)
       wake('approval:' .. id)
+      redis.call('HDEL', p .. 'approvals', id)
     end
   end
 end

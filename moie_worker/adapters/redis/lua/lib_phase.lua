@@ -4,19 +4,52 @@ local front, reached = tonumber(flags[1] or -1), tonumber(flags[2] or -1)
 local loading, loaded = flags[3] == '1', flags[4]
 local awaiting = {}
 
+local function phase_definition(id)
+  local packed = redis.call('HGET', p .. 'phases', id)
+  return packed and cjson.decode(packed)
+end
+
+-- What a phase asks for its present jobs, new where it did not ask yet.
+local function read_request(id, def, author)
+  local packed = redis.call('HGET', p .. 'approvals', id)
+  local request = packed and cjson.decode(packed)
+  if request and request.digest == def.digest and request.yes then return request end
+  return {digest = def.digest, author = author, asked = 0, yes = {}}
+end
+
+local function write_request(id, request)
+  redis.call('HSET', p .. 'approvals', id, cjson.encode(request))
+  awaiting[id] = nil
+end
+
 local function awaits(phase)
   local id = text(phase)
   if awaiting[id] == nil then
+    local def = phase_definition(id)
     awaiting[id] = false
-    local def = redis.call('HGET', p .. 'phases', id)
-    if def then
-      def = cjson.decode(def)
-      local answer = redis.call('HGET', p .. 'approvals', id)
-      answer = answer and cjson.decode(answer)
-      awaiting[id] = def.approval and not (answer and answer.approved and answer.digest == def.digest)
+    if def and def.approval then
+      local request = read_request(id, def, '')
+      awaiting[id] = request.no ~= nil or #request.yes < (def.persons or 1)
     end
   end
   return awaiting[id]
+end
+
+-- Nobody said enough in time, which means no.
+local function is_expired(def, request)
+  if request.asked == 0 or request.no or #request.yes >= (def.persons or 1) then return false end
+  return now >= request.asked + (def.expires_ms or LIMITS.APPROVAL_MS)
+end
+
+-- The clock of a request starts when its phase is first awaited.
+local function ask(phase)
+  if not awaits(phase) then return end
+  local id = text(phase)
+  local request = read_request(id, phase_definition(id), '')
+  if request.asked > 0 then return end
+  request.asked = now
+  write_request(id, request)
+  journal('phase.asked', '', '', '', '{"phase":' .. id .. '}')
 end
 
 local function wake(what)
@@ -73,4 +106,5 @@ local function advance_frontier()
     journal('plan.sovereign', '', '', '', '{}')
   end
   front = new
+  ask(new)
 end
