@@ -116,6 +116,17 @@ def test_what_runs_and_is_removed_keeps_its_lease_until_it_ends(trace: Trace) ->
     assert trace.offered() == {"b"}
 
 
+def test_a_removed_job_that_somebody_cancels_is_gone_all_the_same(trace: Trace) -> None:
+    trace.load(job("a", 1), job("b", 2))
+    trace.start("a")
+    trace.load(job("b", 2))
+    with pytest.raises(RefusedError, match="is removed"):
+        trace.store.cancel("a", *WHO)
+    trace.lose()
+    with pytest.raises(NotFoundError):
+        trace.place("a")
+
+
 def test_what_is_removed_and_loaded_again_while_it_runs_goes_on(trace: Trace) -> None:
     trace.load(job("a", 1), job("b", 1))
     hint, attempt = trace.start("a")

@@ -36,6 +36,7 @@ class Operating(Core):
             raise NotFoundError(f"no job {job!r}")
         if state.place in {Place.COMPLETED, Place.CANCELLED}:
             raise RefusedError(f"job {job} is {state.place}")
+        self._refuse_removed(job)
         self.stop_attempts(job, Stopped.CANCELLED)
         self.log("job.cancel", job, who=who, why=why)
         if state.place != Place.RUNNING:
@@ -49,8 +50,7 @@ class Operating(Core):
             raise NotFoundError(f"no job {job!r}")
         if state.place in {Place.COMPLETED, Place.RUNNING, Place.SENT, Place.PARKED}:
             raise RefusedError(f"job {job} is {state.place}")
-        if any(lease.job == job and lease.stopped == Stopped.REMOVED for lease in self.leases.values()):
-            raise RefusedError(f"job {job} is removed")
+        self._refuse_removed(job)
         self._restart(job)
         if letter := self.letters.get(job):
             letter.replayed_at = self.now
@@ -125,6 +125,11 @@ class Operating(Core):
         """Record a heartbeat; waiting jobs that were looked at before it may be looked at again."""
         self.set(last_heartbeat=self.now, look_before=self.now, beats=self.flags.beats + 1)
         self.log("heartbeat", who=who, report=report)
+
+    def _refuse_removed(self, job: str) -> None:
+        """A job that the plan no longer has is there only until its attempts end."""
+        if any(lease.job == job and lease.stopped == Stopped.REMOVED for lease in self.leases.values()):
+            raise RefusedError(f"job {job} is removed")
 
     def _restart(self, job: str) -> None:
         self.jobs[job].start_anew()

@@ -8,6 +8,7 @@ local st = read_state(job)
 if not st then return 'missing' end
 if st.place == 'completed' or st.place == 'cancelled' then return st.place end
 local def = definition(job, st)
+if is_removed(job, st, def) then return 'removed' end
 stop_attempts(job, st, def, 'cancelled')
 journal('job.cancel', job, ARGV[2], ARGV[3], '{}')
 if st.place ~= 'running' then move(job, st, def, 'cancelled') end

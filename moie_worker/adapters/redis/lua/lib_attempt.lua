@@ -69,6 +69,14 @@ local function stop_attempts(job, st, def, why)
   end
 end
 
+-- A job that the plan no longer has is there only until its attempts end.
+local function is_removed(job, st, def)
+  for _, token in ipairs(tokens_of(job, st, def)) do
+    if read_attempt(token).stopped == 'removed' then return true end
+  end
+  return false
+end
+
 local function forget(job, st, def)
   leave(job, st, def)
   remove_state(job)

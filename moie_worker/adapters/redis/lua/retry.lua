@@ -9,9 +9,7 @@ if not st then return 'missing' end
 local refused = {completed = 1, running = 1, sent = 1, parked = 1}
 if refused[st.place] then return st.place end
 local def = definition(job, st)
-for _, token in ipairs(tokens_of(job, st, def)) do
-  if read_attempt(token).stopped == 'removed' then return 'removed' end
-end
+if is_removed(job, st, def) then return 'removed' end
 start_anew(st)
 route(job, st, def)
 if redis.call('EXISTS', p .. 'dead:job:' .. job) == 1 then
