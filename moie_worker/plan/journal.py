@@ -1,13 +1,31 @@
 """The journal in sentences: one wording for every kind of event, used by all who show it."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from moie_worker.plan.fields import format_time
 from moie_worker.plan.flow import JournalEntry
-from moie_worker.plan.times import moment
+from moie_worker.plan.times import Ms, moment
 
 Sentence = Callable[[JournalEntry], str]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFilter:
+    """Which entries somebody wants to see."""
+
+    job: str | None = None
+    events: tuple[str, ...] = ()  # names, or their first words; none: all
+    since: Ms | None = None
+
+    def means(self, entry: JournalEntry) -> bool:
+        """Whether an entry is one of them."""
+        return (
+            self.job in (None, entry.job)
+            and (not self.events or any(f"{entry.event}.".startswith(f"{event}.") for event in self.events))
+            and (self.since is None or entry.at >= self.since)
+        )
 
 
 def line(entry: JournalEntry) -> str:

@@ -6,13 +6,16 @@ import pwd
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import click
 
 from moie_worker import settings
 from moie_worker.adapters.redis.store import RedisStore
-from moie_worker.errors import NotFoundError
+from moie_worker.errors import InputError, NotFoundError
+from moie_worker.plan.duration import parse_duration
+from moie_worker.plan.fields import parse_time
 from moie_worker.plan.flow import Overview
 from moie_worker.wiring import System
 
@@ -40,6 +43,16 @@ class Desk:
     def who(self) -> str:
         """user@host"""
         return f"{_user()}@{socket.gethostname()}"
+
+    def since(self, text: str) -> datetime:
+        """The time that `--since` names: an age such as 2h, or a moment. Raises InputError."""
+        try:
+            return self.system.clock.now() - parse_duration(text)
+        except ValueError:
+            try:
+                return parse_time(text)
+            except ValueError as error:
+                raise InputError(f"--since: {error}, or as a duration such as 2h") from None
 
     def loaded(self) -> Overview:
         """One look at the plan. Raises NotFoundError when nothing is loaded under its name."""

@@ -22,13 +22,14 @@ from moie_worker.doors.cli.output import (
 )
 from moie_worker.heart.redact import values_shown
 from moie_worker.plan.flow import JobView, JournalEntry
-from moie_worker.plan.journal import journal_fields, line
+from moie_worker.plan.journal import JournalFilter, journal_fields, line
 from moie_worker.plan.states import Place
 from moie_worker.plan.status import job_fields, last_message, time_or_none
+from moie_worker.plan.times import ms_of
 
 SAID = ("id", "task", "description", "status", "kept", "queue")  # elsewhere on the page
 JOURNAL_OF_JOB = 20
-LOOKED_AT = 10_000  # entries of the journal that are searched for those of one job
+LOOKED_AT = 20_000  # entries of the journal that are searched: all, it is cut roughly at half of that
 
 
 @click.command("jobs")
@@ -180,10 +181,23 @@ def _pair(name: str, value: Cell) -> Line:
 
 @click.command("journal")
 @click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The newest so many.")
+@click.option("--job", "job_id", metavar="ID", help="Only of this job.")
+@click.option(
+    "--event",
+    "events",
+    metavar="NAME",
+    multiple=True,
+    help="Only of this kind: job.dead, or job for all of jobs; may be given again.",
+)
+@click.option("--since", metavar="TIME", help="Only what happened since: 2h ago, or 2026-01-31T12:00.")
 @reads
-def journal_command(desk: Desk, as_json: bool, limit: int) -> None:
+def journal_command(
+    desk: Desk, as_json: bool, limit: int, job_id: str | None, events: tuple[str, ...], since: str | None
+) -> None:
     """What happened, by whom and why; the newest last."""
-    entries = desk.store.read_journal(limit)
+    wanted = JournalFilter(job_id, events, ms_of(desk.since(since)) if since else None)
+    read = desk.store.read_journal(limit if wanted == JournalFilter() else LOOKED_AT)
+    entries = [entry for entry in read if wanted.means(entry)][-limit:]
     if as_json:
         print_json([journal_fields(entry) for entry in entries])
         return
