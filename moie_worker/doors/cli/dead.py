@@ -3,24 +3,22 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
 from functools import wraps
 from itertools import islice
 from typing import Any
 
 import click
 
-from moie_worker.doors.cli.desk import Desk, Function, acts, reads
+from moie_worker.doors.cli.acting import confirm, each, result
+from moie_worker.doors.cli.desk import Desk, Function, acts, json_option, reads
 from moie_worker.doors.cli.output import Line, Styled, one_line, print_json, print_lines, print_table
-from moie_worker.errors import InputError, MoieError, NotFoundError, RefusedError
+from moie_worker.errors import NotFoundError, RefusedError
 from moie_worker.heart.dead_letters import Act, DeadLetters, Done, matching
 from moie_worker.heart.redact import head_shown, shown
-from moie_worker.plan.duration import parse_duration
-from moie_worker.plan.fields import format_time, parse_time
+from moie_worker.plan.fields import format_time
 from moie_worker.plan.letters import Letter, LetterFilter, LetterHead, LetterKind
 
 HEADERS = ("id", "kind", "tries", "last died", "replayed", "reason")
-Step = Callable[[str, Act], None]
 
 
 @click.group("dead")
@@ -41,21 +39,11 @@ def filters(function: Function) -> Function:
         desk: Desk, *, kind: str | None, name: str | None, reason: str | None, since: str | None, open_only: bool,
         **options: Any,
     ) -> Any:  # fmt: skip
-        at = _since(since, desk) if since else None
+        at = desk.since(since) if since else None
         wanted = LetterFilter(LetterKind(kind) if kind else None, name, reason, at, open_only)
         return function(desk, wanted=wanted, **options)
 
     return command
-
-
-def _since(text: str, desk: Desk) -> datetime:
-    try:
-        return desk.system.clock.now() - parse_duration(text)
-    except ValueError:
-        try:
-            return parse_time(text)
-        except ValueError as error:
-            raise InputError(f"--since: {error}, or as a duration such as 2h") from None
 
 
 @dead_command.command("list")
@@ -149,11 +137,13 @@ def many(function: Function) -> Function:
 @dead_command.command("replay")
 @many
 @click.option("--force", is_flag=True, help="Again although replayed already; a message although nobody could read it.")
+@json_option
 @acts
 @filters
 def replay_command(
-    desk: Desk, wanted: LetterFilter, letter_ids: tuple[str, ...], everything: bool, yes: bool, force: bool
-) -> None:
+    desk: Desk, as_json: bool, wanted: LetterFilter, letter_ids: tuple[str, ...], everything: bool, yes: bool,
+    force: bool,
+) -> None:  # fmt: skip
     """Let dead letters live again: by their ids, by filters, or all of them.
 
     A job starts anew, a task is sent again under a new id.
@@ -164,26 +154,29 @@ def replay_command(
     letters = DeadLetters(box, desk.store, Publisher.of(desk.system.settings))
     act = Act(desk.who, desk.why, force)
     if letter_ids:
-        _one_by_one(desk, letter_ids, letters.replay, act, "replayed")
+        each(letter_ids, _step(desk, letters.replay, act, "replayed"), as_json=as_json)
     else:
         _confirm(desk, wanted, "replay", everything=everything, yes=yes)
-        _tell(letters.replay_all(wanted, act, _pause), "replayed")
+        _tell(letters.replay_all(wanted, act, _pause), "replayed", as_json=as_json)
     desk.system.fleet.ring(desk.plan)
 
 
 @dead_command.command("discard")
 @many
+@json_option
 @acts
 @filters
-def discard_command(desk: Desk, wanted: LetterFilter, letter_ids: tuple[str, ...], everything: bool, yes: bool) -> None:
+def discard_command(
+    desk: Desk, as_json: bool, wanted: LetterFilter, letter_ids: tuple[str, ...], everything: bool, yes: bool
+) -> None:
     """Drop dead letters for good: by their ids, by filters, or all of them. A dead job is cancelled by it."""
     letters = DeadLetters(desk.system.dead_letters(), desk.store, _Nobody())
     act = Act(desk.who, desk.why)
     if letter_ids:
-        _one_by_one(desk, letter_ids, letters.discard, act, "discarded")
+        each(letter_ids, _step(desk, letters.discard, act, "discarded"), as_json=as_json)
     else:
         _confirm(desk, wanted, "discard", everything=everything, yes=yes)
-        _tell(letters.discard_all(wanted, act), "discarded")
+        _tell(letters.discard_all(wanted, act), "discarded", as_json=as_json)
     desk.system.fleet.ring(desk.plan)
 
 
@@ -216,17 +209,13 @@ def _found(desk: Desk, letter_id: str) -> Letter:
         raise NotFoundError(f"no dead letter {letter_id!r}; `moie dead list` names them") from None
 
 
-def _one_by_one(desk: Desk, letter_ids: Iterable[str], step: Step, act: Act, done: str) -> None:
-    refused: list[MoieError] = []
-    for given in dict.fromkeys(letter_ids):
-        try:
-            letter_id = _found(desk, given).head.id
-            step(letter_id, act)
-            click.echo(f"{letter_id} {done}")
-        except (NotFoundError, RefusedError) as error:
-            refused.append(error)
-    if refused:
-        raise RefusedError("\n".join(map(str, refused)))
+def _step(desk: Desk, do: Callable[[str, Act], None], act: Act, done: str) -> Callable[[str], str]:
+    def step(given: str) -> str:
+        letter_id = _found(desk, given).head.id
+        do(letter_id, act)
+        return f"{letter_id} {done}"
+
+    return step
 
 
 def _confirm(desk: Desk, wanted: LetterFilter, what: str, *, everything: bool, yes: bool) -> None:
@@ -236,18 +225,26 @@ def _confirm(desk: Desk, wanted: LetterFilter, what: str, *, everything: bool, y
     number = sum(1 for _ in matching(desk.system.dead_letters(), wanted))
     if number == 0:
         raise NotFoundError("no dead letter is meant by this")
-    if not yes:
-        click.confirm(f"{what} {number} dead letter{'' if number == 1 else 's'}?", abort=True, err=True)
+    confirm(f"{what} {number} dead letter{'' if number == 1 else 's'}?", yes=yes)
 
 
-def _tell(results: Iterable[Done], done: str) -> None:
-    refused = number = 0
-    for result in results:
-        if result.refused:
-            refused += 1
-            click.echo(f"{result.head.id}: {result.refused}", err=True)
-        else:
-            number += 1
-    click.echo(f"{number} {done}" + (f", {refused} refused" if refused else ""))
+def _tell(results: Iterable[Done], done: str, *, as_json: bool) -> None:
+    told = [_told(one, done) for one in results]
+    refused = [one["message"] for one in told if not one["changed"]]
+    if as_json:
+        print_json(told)
+    else:
+        for message in refused:
+            click.echo(message, err=True)
+        click.echo(f"{len(told) - len(refused)} {done}" + (f", {len(refused)} refused" if refused else ""))
     if refused:
         raise click.exceptions.Exit(1)
+
+
+def _told(one: Done, done: str) -> dict[str, Any]:
+    """Most refusals name their letter; the others are given its name."""
+    letter_id = one.head.id
+    if not one.refused:
+        return result(letter_id, f"{letter_id} {done}", changed=True)
+    named = letter_id in one.refused or f"job {one.head.name!r}" in one.refused
+    return result(letter_id, one.refused if named else f"{letter_id}: {one.refused}", changed=False)
