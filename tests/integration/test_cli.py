@@ -135,6 +135,24 @@ def test_every_sample_is_loaded(cli: Cli, document: Path) -> None:
     assert cli.json("status")["revision"] == 1
 
 
+def test_a_plan_that_would_remove_most_jobs_is_loaded_only_when_it_is_meant(
+    cli: Cli, plan: Path, redis_client: "redis.Redis"
+) -> None:
+    before = digest(redis_client)
+    plan.write_text(PLAN.partition("  - id: 2")[0].replace('"1.2"', '"1.3"'))
+    said = cli.fails(1, "load", str(plan))
+    assert "This removes 3 of the 4 jobs of default. Load it?" in said
+    assert "say --yes" in said
+    assert digest(redis_client) == before
+    assert len(json.loads(cli.run("load", str(plan), "--dry-run", "--json").stdout)["removed"]) == 3
+    assert cli.json("load", str(plan), "--yes")["revision"] == 2
+
+
+def test_a_plan_that_removes_half_of_the_jobs_is_loaded_without_a_question(cli: Cli, plan: Path) -> None:
+    plan.write_text(PLAN.partition("  - id: 2")[0])
+    assert len(cli.json("load", str(plan))["removed"]) == 2
+
+
 # -- documents --------------------------------------------------------------------------------------
 
 
@@ -309,6 +327,42 @@ def test_what_is_refused_keeps_nothing_else_from_being_done(cli: Cli, plan: Path
     assert "no job '9.9'" in done.stderr
 
 
+def test_what_acts_says_what_it_changed_as_json(cli: Cli, plan: Path, store: RedisStore) -> None:
+    assert [cli.json("pause")["changed"] for _ in range(2)] == [True, False]
+    assert cli.json("resume") == {"id": "default", "changed": True, "message": "default goes on"}
+    done = cli.run("cancel", "9.9", "1.1", "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout) == [
+        {"id": "9.9", "changed": False, "message": "no job '9.9'"},
+        {"id": "1.1", "changed": True, "message": "job 1.1 cancelled"},
+    ]
+    assert cli.json("retry", "1.1")[0]["changed"]
+    assert cli.json("run", "1.1")[0]["changed"]
+    assert [cli.json(answer, "2")["id"] for answer in ("approve", "reject")] == ["2", "2"]
+    settled(store, "1.2", Outcome.BROKEN, Place.DEAD, reason="no such file")
+    assert cli.json("dead", "replay", "1.2") == [{"id": "1.2", "changed": True, "message": "job:1.2 replayed"}]
+    assert cli.json("dead", "discard", "--all", "--yes")[0]["message"] == "job:1.2 discarded"
+    assert cli.json("cancel", "--all")["changed"] is True
+
+
+def test_the_journal_is_searched_by_job_event_and_time(cli: Cli, plan: Path) -> None:
+    for job in ("1.1", "1.2"):
+        cli.says("cancel", job)
+        cli.says("retry", job)
+    cli.says("pause")
+
+    def found(*options: str) -> list[tuple[str, str | None]]:
+        return [(entry["event"], entry["job"]) for entry in cli.json("journal", *options)]
+
+    assert found("--job", "1.1") == [("job.cancel", "1.1"), ("job.retry", "1.1")]
+    assert found("--event", "job.retry", "--event", "plan.paused", "-n", "2") == [
+        ("job.retry", "1.2"), ("plan.paused", None)
+    ]  # fmt: skip
+    assert found("--event", "job", "--since", "1h", "-n", "1") == [("job.retry", "1.2")]
+    assert found("--event", "jo") == found("--since", "2999-01-01T00:00") == []
+    cli.fails(2, "journal", "--since", "soon")
+
+
 def test_approval_is_asked_for_and_given(cli: Cli, plan: Path, store: RedisStore) -> None:
     settled(store, "1.1", Outcome.PASSED, Place.COMPLETED)
     cli.says("cancel", "1.2")
@@ -369,6 +423,18 @@ def test_many_letters_ask_first(cli: Cli, plan: Path, store: RedisStore) -> None
     assert "1 replayed" in cli.says("dead", "replay", "--kind", "job", "--yes")
     assert "1 discarded" in cli.says("dead", "discard", "--all", "--yes")
     assert "no dead letter is meant" in cli.fails(1, "dead", "discard", "--all", "--yes")
+
+
+def test_what_many_letters_are_refused_for_names_each_once(cli: Cli, plan: Path, store: RedisStore) -> None:
+    settled(store, "1.2", Outcome.BROKEN, Place.DEAD, reason="no such file")
+    cli.says("dead", "replay", "1.2")
+    said = cli.fails(1, "dead", "replay", "--all", "--yes")
+    assert said == "the dead letter of job '1.2' was replayed already\n"
+    (told,) = json.loads(cli.run("dead", "replay", "--all", "--yes", "--json").stdout)
+    assert told == {"id": "job:1.2", "changed": False, "message": said.strip()}
+
+
+def test_a_time_that_is_none_is_wrong_use(cli: Cli) -> None:
     cli.fails(2, "dead", "list", "--since", "yesterday")
 
 

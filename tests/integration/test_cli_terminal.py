@@ -54,6 +54,10 @@ class Terminal:
             assert time.monotonic() < end, f"not within {seconds} s: {words!r} in {self.text[-3000:]}"
             self._read(0.1)
 
+    def types(self, text: str) -> None:
+        """As somebody at the keyboard."""
+        os.write(self._master, text.encode())
+
     def interrupt(self) -> int:
         """Ctrl-C; returns the exit code."""
         os.kill(self.process.pid, signal.SIGINT)
@@ -113,6 +117,19 @@ def test_tables_have_room_in_a_terminal(cli: Cli, plan: str, terminal: Callable[
     cli.says("load", plan)
     screen = terminal("jobs")
     screen.sees("1.1  1      a task  completed")
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y", ["9.9"]), ("n", ["1.1"])])
+def test_somebody_at_a_terminal_is_asked_before_most_jobs_go(
+    cli: Cli, plan: str, terminal: Callable[..., Terminal], answer: str, left: list[str]
+) -> None:
+    cli.says("load", plan)
+    Path(plan).write_text(PLAN.replace("1.1", "9.9"))
+    screen = terminal("load", plan)
+    screen.sees("This removes 1 of the 1 jobs of default. Load it? [y/N]:")
+    screen.types(f"{answer}\n")
+    screen.sees("loaded as" if answer == "y" else "Aborted!")
+    assert [job["id"] for job in cli.json("jobs")] == left
 
 
 def test_up_shows_the_plan_above_the_log_and_ends_by_ctrl_c(

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from moie_worker.doors.cli.acting import confirm
 from moie_worker.doors.cli.desk import Desk, acts, json_option
 from moie_worker.doors.cli.files import read_document
 from moie_worker.doors.cli.output import print_json, progress_bar
@@ -43,9 +44,10 @@ def validate_command(file: str, as_json: bool) -> None:
 @click.command("load")
 @click.argument("file")
 @click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask when more than half of the loaded jobs would go.")
 @json_option
 @acts
-def load_command(desk: Desk, file: str, dry_run: bool, as_json: bool) -> None:
+def load_command(desk: Desk, file: str, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Load the plan document FILE (`-`: standard input), or a new revision of it.
 
     Unchanged jobs keep their state, removed ones go, jobs whose command, action, time limit or environment changed are
@@ -55,7 +57,7 @@ def load_command(desk: Desk, file: str, dry_run: bool, as_json: bool) -> None:
     if not as_json:
         say_report(found.report)
     compiled = compile_plan(found.plan, ms_of(desk.system.clock.now()))
-    result, revision = load(desk, compiled, dry_run=dry_run)
+    result, revision = load(desk, compiled, dry_run=dry_run, yes=yes)
     if as_json:
         print_json({"plan": desk.plan, "revision": revision, "dry_run": dry_run} | diff_document(result))
         return
@@ -63,14 +65,20 @@ def load_command(desk: Desk, file: str, dry_run: bool, as_json: bool) -> None:
     click.echo(_closing(desk.plan, found.plan, result, revision, dry_run))
 
 
-def load(desk: Desk, compiled: Compiled, *, dry_run: bool = False) -> tuple[Diff, int]:
-    """Load it to its end; returns what changed and the revision. Raises RefusedError when somebody else loads too."""
+def load(desk: Desk, compiled: Compiled, *, dry_run: bool, yes: bool) -> tuple[Diff, int]:
+    """Load it to its end; returns what changed and the revision.
+
+    Raises RefusedError when somebody else loads too, and when too much would go and nobody says that it is meant.
+    """
     before = desk.store.overview()
     if not dry_run:
         before = _finished(desk, before)
-    result = diff(definitions(desk.store.all_jobs()), compiled)
+    old = definitions(desk.store.all_jobs())
+    result = diff(old, compiled)
     if dry_run:
         return result, before.flags.revision
+    if len(result.removed) * 2 > len(old):
+        confirm(f"This removes {len(result.removed)} of the {len(old)} jobs of {desk.plan}. Load it?", yes=yes)
     desk.system.fleet.add_plan(desk.plan)
     with progress_bar("staging", len(compiled.jobs), BIG) as advance:
         revision = desk.store.load(compiled, before.flags.revision, desk.who, desk.why, advance)
