@@ -10,6 +10,7 @@ import ssl
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -126,7 +127,7 @@ async def _ask(request: Request, clock: Clock) -> Reply:
     started = clock.monotonic()
     headers = {"accept-encoding": "identity", **{name.lower(): value for name, value in request.headers.items()}}
     async with (
-        httpx.AsyncClient(verify=request.verify, follow_redirects=request.follow, timeout=None) as client,  # noqa: S113
+        httpx.AsyncClient(verify=_trust(request.verify), follow_redirects=request.follow, timeout=None) as client,  # noqa: S113
         client.stream(request.method, request.url, headers=headers, content=request.body) as response,
     ):
         raw, truncated = await _read(response, request.body_limit)
@@ -135,6 +136,14 @@ async def _ask(request: Request, clock: Clock) -> Reply:
         return Reply(
             response.status_code, dict(response.headers), body, truncated or more, took, shown(str(response.url))
         )
+
+
+@cache
+def _trust(verify: bool) -> ssl.SSLContext:
+    """Whom to trust. To read the certificates takes longer than most exchanges, so a process does it once."""
+    import httpx
+
+    return httpx.create_ssl_context(verify=verify)
 
 
 async def _read(response: "httpx.Response", limit: int) -> tuple[bytes, bool]:

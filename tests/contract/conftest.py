@@ -27,9 +27,16 @@ class ManualRedis:
     scripts: Scripts
     time: ManualTime
 
+    @classmethod
+    def of(cls, client: "redis.Redis") -> "ManualRedis":
+        """The database of a client."""
+        made = cls(client, Scripts(client, {"time": MANUAL_TIME}), ManualTime())
+        made.advance(0)
+        return made
+
     def empty(self) -> None:
         """Forget everything but the time."""
-        self.client.flushall()
+        self.client.flushdb()
         self.advance(0)
 
     def advance(self, ms: int) -> None:
@@ -45,9 +52,7 @@ class ManualRedis:
 @pytest.fixture
 def manual_redis(redis_client: "redis.Redis") -> ManualRedis:
     """A real Redis with a time that moves only when told."""
-    made = ManualRedis(redis_client, Scripts(redis_client, {"time": MANUAL_TIME}), ManualTime())
-    made.advance(0)
-    return made
+    return ManualRedis.of(redis_client)
 
 
 @pytest.fixture(params=["twin", "redis"])

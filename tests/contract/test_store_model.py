@@ -1,15 +1,29 @@
 """Random schedules keep the invariants on the twin, and real Redis agrees with the twin step by step."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing import get_context
+from multiprocessing.pool import Pool
+
+import pytest
+import redis
 
 from moie_worker.adapters.memory import MemoryStore
+from tests.conftest import RedisServer, leaked_keys
 from tests.contract.conftest import ManualRedis
 from tests.contract.model import Step, ViolationError, World, play, schedule, shrink, told, twin_world
 
 SCHEDULES = 10_000
 LOCKSTEP = 80
+SHARES = min(os.cpu_count() or 1, 16)  # a Redis has 16 databases, one for each share
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    """Processes that share the schedules."""
+    with get_context("spawn").Pool(SHARES) as made:
+        yield made
 
 
 def explain(seed: int, make: Callable[[], World], *, agree: bool) -> str:
@@ -36,22 +50,29 @@ def violated(seeds: range, make: Callable[[], World], *, agree: bool) -> str:
     return ""
 
 
-def twin_violated(seeds: range) -> str:
-    """The same on the twin alone, for another process."""
-    return violated(seeds, twin_world, agree=False)
+def twin_violated(first: int) -> str:
+    """One share of the schedules on the twin alone."""
+    return violated(range(first, SCHEDULES, SHARES), twin_world, agree=False)
 
 
-def test_the_twin_keeps_every_invariant_under_random_schedules() -> None:
-    processes = os.cpu_count() or 1
-    with get_context("spawn").Pool(processes) as pool:
-        found = pool.map(twin_violated, [range(first, SCHEDULES, processes) for first in range(processes)])
-    assert found == [""] * processes
+def lockstep_violated(url: str, share: int) -> str:
+    """One share of the schedules on the twin and a database of a Redis side by side; what that leaves behind too."""
+    with redis.Redis.from_url(url, db=share, decode_responses=True) as client:
+        manual = ManualRedis.of(client)
+
+        def lockstep() -> World:
+            manual.empty()
+            return World([MemoryStore("model", manual.time), manual.store("model")], manual.advance)
+
+        found = violated(range(share, LOCKSTEP, SHARES), lockstep, agree=True)
+        leaked = leaked_keys(client, own_only=False)
+    return found or "".join(leaked)
 
 
-def test_redis_agrees_with_the_twin_after_every_step(manual_redis: ManualRedis) -> None:
-    def lockstep() -> World:
-        manual_redis.empty()
-        time = manual_redis.time
-        return World([MemoryStore("model", time), manual_redis.store("model")], manual_redis.advance)
+def test_the_twin_keeps_every_invariant_under_random_schedules(pool: Pool) -> None:
+    assert pool.map(twin_violated, range(SHARES)) == [""] * SHARES
 
-    assert violated(range(LOCKSTEP), lockstep, agree=True) == ""
+
+def test_redis_agrees_with_the_twin_after_every_step(pool: Pool, redis_url: str, redis_server: RedisServer) -> None:
+    address = redis_server.url.removesuffix("?db=0")
+    assert pool.map(partial(lockstep_violated, address), range(SHARES)) == [""] * SHARES

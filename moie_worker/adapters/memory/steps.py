@@ -21,7 +21,9 @@ class Steps(Core):
     def begin(self, hint: Hint, nonce: str, worker: str, lease: timedelta) -> list[Attempt]:
         """Take what a hint names and may run now; the same nonce again gets the same answer."""
         held = not self._may_begin()
-        hint = replace(hint, jobs=tuple(dict.fromkeys(hint.jobs)))  # a job that is named twice runs once
+        jobs = dict.fromkeys(hint.jobs)
+        if len(jobs) < len(hint.jobs):  # a job that is named twice runs once
+            hint = replace(hint, jobs=tuple(jobs))
         begun = [
             attempt
             for number, job in enumerate(hint.jobs)

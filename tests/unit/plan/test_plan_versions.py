@@ -35,6 +35,7 @@ times = st.sampled_from(
 extras = st.dictionaries(
     words | st.sampled_from(["priority", "estimate", "files", "risks", "schedule", "timeout", "kept", "order", "env"]),
     anything,
+    max_size=4,  # of each mapping: a document has about ten
 )
 
 
