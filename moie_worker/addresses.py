@@ -2,11 +2,14 @@
 
 import re
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-STATE_SCHEMES = ("redis", "rediss", "unix")
+from moie_worker.sentinels import SCHEME as SENTINEL
+from moie_worker.sentinels import SentinelAddress
+
+STATE_SCHEMES = ("redis", "rediss", "unix", SENTINEL)
 BROKER_SCHEMES = (*STATE_SCHEMES, "amqp", "amqps")
 
 _TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
@@ -16,6 +19,9 @@ _VERIFY = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "none":
 def check_url(url: str, schemes: tuple[str, ...] = STATE_SCHEMES) -> None:
     """Raises ValueError, without the address in it, for what cannot be an address of one of the schemes."""
     allowed = ", ".join(f"{scheme}://" for scheme in schemes)
+    if SENTINEL in schemes and url.startswith(f"{SENTINEL}://"):
+        SentinelAddress.parse(url)
+        return
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - raises for what is no port
@@ -30,8 +36,10 @@ def check_url(url: str, schemes: tuple[str, ...] = STATE_SCHEMES) -> None:
 
 
 def celery_url(url: str) -> str:
-    """The same place in the words of Celery, kombu and Flower."""
+    """The same place in the words of Celery, kombu and Flower; the group of Sentinels stands elsewhere."""
     parts = urlsplit(url)
+    if place := sentinels_of(url):
+        return place.celery_url()
     query = dict(parse_qsl(parts.query))
     if parts.scheme == "unix":
         query["virtual_host"] = query.pop("db", "0")
@@ -42,9 +50,19 @@ def celery_url(url: str) -> str:
     return url
 
 
-def state_url_of(broker_url: str) -> str | None:
-    """The Redis behind a broker's address in redis-py's words; None for another kind of broker."""
+def sentinels_of(url: str) -> SentinelAddress | None:
+    """The parts of an address of Sentinels; None for other addresses."""
+    return SentinelAddress.parse(url) if urlsplit(url).scheme == SENTINEL else None
+
+
+def state_url_of(broker_url: str, options: Mapping[str, Any]) -> str | None:
+    """The Redis behind a broker in the words of our settings; None for another kind of broker.
+
+    `options`: the broker's transport options. Raises ValueError where they do not name the group of Sentinels.
+    """
     parts = urlsplit(broker_url)
+    if parts.scheme == SENTINEL:
+        return SentinelAddress.of_celery(broker_url, options).url()
     if parts.scheme in {"redis", "rediss"}:
         return broker_url
     if parts.scheme in {"redis+socket", "socket"}:
@@ -68,4 +86,4 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in secrets:
         text = text.replace(secret, "***") if secret else text
     text = re.sub(r"(://[^:/@\s]*:)[^\s]*@", r"\1***@", text)
-    return re.sub(r"([?&](?:ssl_)?password=)[^&\s]*", r"\1***", text)
+    return re.sub(r"([?&](?:ssl_|sentinel_)?password=)[^&\s]*", r"\1***", text)

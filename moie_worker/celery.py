@@ -8,6 +8,7 @@ from celery import Celery
 
 from beat_schedule import BEAT_SCHEDULE
 from moie_worker import settings
+from moie_worker.adapters.redis.connect import broker_options
 from moie_worker.addresses import tls_options
 from moie_worker.doors.hints import HEARTBEAT
 from moie_worker.doors.poison import harden
@@ -29,7 +30,8 @@ def configuration(told: Settings) -> dict[str, Any]:
             "socket_timeout": timeout,
             "socket_connect_timeout": timeout,
             "socket_keepalive": True,
-            "health_check_interval": timeout,
+            "health_check_interval": timeout / 2,  # what froze is then found within 1.5 time limits
+            **broker_options(told.broker_address(), told.redis_timeout),
         },
         "accept_content": ["json"],
         "task_serializer": "json",

@@ -96,7 +96,8 @@ class Settings(BaseSettings):
     )
     redis_url: StateUrl | None = Field(
         None,
-        description="Where the truth is kept: `redis://`, `rediss://` or `unix://`. "
+        description="Where the truth is kept: `redis://`, `rediss://`, `unix://` or "
+        "`sentinel://:PASSWORD@HOST:PORT,HOST:PORT/0?master=NAME`. "
         "Without it: the embedded Redis that `moie up` runs in `MOIE_HOME`.",
     )
     broker_url: BrokerUrl | None = Field(
@@ -210,8 +211,11 @@ class Settings(BaseSettings):
 
     def celery_broker_url(self) -> str:
         """The broker, as Celery and Flower take it. Errors as `state_url`."""
-        url = self.broker_url.get_secret_value() if self.broker_url is not None else self.state_url()
-        return celery_url(url)
+        return celery_url(self.broker_address())
+
+    def broker_address(self) -> str:
+        """The broker, as the settings say it. Errors as `state_url`."""
+        return self.broker_url.get_secret_value() if self.broker_url is not None else self.state_url()
 
 
 def load(**overrides: Any) -> Settings:

@@ -17,13 +17,14 @@ from datetime import UTC, datetime
 from functools import cached_property
 from json import dumps
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import pytest
 import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
+from moie_worker.adapters.processes import Launch, spawn
 from moie_worker.adapters.redis.fleet import RedisFleet
 from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.plan.compile import compile_plan
@@ -80,16 +81,12 @@ class Server:
 
     def start(self) -> None:
         """Start it on the data that are there; returns when it answers."""
-        with (self._where / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [redis_executable(), "-"], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
-            )
-        assert self._process.stdin is not None
-        self._process.stdin.write(
+        configuration = (
             f"port 0\nunixsocket {self._where}/s\nrequirepass {self._password}\ndir {self._where}\n"
-            "save ''\nappendonly yes\nappendfsync always\n".encode()
+            "save ''\nappendonly yes\nappendfsync always\n"
         )
-        self._process.stdin.close()
+        with (self._where / "log").open("ab") as log:
+            self._process = spawn(Launch([redis_executable(), "-"], stdin=configuration.encode()), log)
         self.client.ping()
 
     def kill(self) -> None:
@@ -113,16 +110,28 @@ class Server:
         self.kill()
 
 
-class Farm:
-    """What runs in one test, on a Redis of its own."""
+class State(Protocol):
+    """Where a farm keeps its state: one server, or several that act as one."""
 
-    def __init__(self, directory: Path) -> None:
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def client(self) -> "redis.Redis": ...
+
+    def close(self) -> None: ...
+
+
+class Farm:
+    """What runs in one test, on a Redis of its own unless another home of its state is given."""
+
+    def __init__(self, directory: Path, state: State | None = None) -> None:
         self.directory = directory
-        self.server = Server(directory)
+        self.state = state or self.server
         self.work = directory / "work"
         self.work.mkdir()
         self.settings = {
-            "MOIE_REDIS_URL": self.server.url,
+            "MOIE_REDIS_URL": self.state.url,
             "MOIE_HOME": str(directory / "home"),
             "MOIE_HEARTBEAT": "1s",
             "MOIE_HEARTBEAT_STALE": "60s",
@@ -131,12 +140,16 @@ class Farm:
         self.others: list[Server] = []
 
     @cached_property
+    def server(self) -> Server:
+        return Server(self.directory)
+
+    @cached_property
     def store(self) -> RedisStore:
-        return RedisStore(self.server.client, "test")
+        return RedisStore(self.state.client, "test")
 
     @cached_property
     def fleet(self) -> RedisFleet:
-        return RedisFleet(self.server.client)
+        return RedisFleet(self.state.client)
 
     # -- processes --------------------------------------------------------------------------------
 
@@ -197,7 +210,7 @@ class Farm:
 
     def close(self) -> None:
         """End everything that was started, and print the last lines of it."""
-        for server in [self.server, *self.others]:
+        for server in [self.state, *self.others]:
             server.client.ping()
         for process in self.processes.values():
             process.terminate()
@@ -206,7 +219,7 @@ class Farm:
                 self.processes[name].wait(15)
             except subprocess.TimeoutExpired:
                 self.kill(name)
-        for server in [self.server, *self.others]:
+        for server in [self.state, *self.others]:
             server.close()
         for path in sorted(self.directory.glob("*.log")):
             say(f"--- {path.name}\n{path.read_text(errors='replace')[-TAIL:]}")
@@ -218,7 +231,7 @@ class Farm:
         phases = [{"id": 1, "name": "ONE", "jobs": jobs}]
         document = dumps({"version": 3, "meta": {"project": plan}, "phases": phases}).encode()
         model = read_plan(document, name="test.json", now=datetime(2026, 1, 1, tzinfo=UTC), actions={}).plan
-        store = RedisStore(self.server.client, plan)
+        store = RedisStore(self.state.client, plan)
         store.load(compile_plan(model, 0), store.overview().flags.revision, "test", "")
         while store.apply():
             pass
@@ -279,10 +292,10 @@ def alone(farm: Farm, job: str, seconds: float) -> Sequence[str]:
 
 
 @contextmanager
-def farm_in(prefix: str = "moie") -> Iterator[Farm]:
+def farm_in(prefix: str = "moie", state: Callable[[Path], State] | None = None) -> Iterator[Farm]:
     """A farm in a directory with a short name: the name of a socket has room for about 100 characters."""
     with tempfile.TemporaryDirectory(prefix=prefix) as directory:
-        farm = Farm(Path(directory))
+        farm = Farm(Path(directory), state(Path(directory)) if state else None)
         try:
             yield farm
         finally:

@@ -4,7 +4,7 @@ from celery import Celery
 from pydantic import SecretStr
 
 from moie_worker import settings
-from moie_worker.addresses import STATE_SCHEMES, celery_url, check_url, state_url_of
+from moie_worker.addresses import STATE_SCHEMES, celery_url, check_url, sentinels_of, state_url_of
 from moie_worker.errors import InputError
 from moie_worker.wiring import System
 
@@ -19,7 +19,7 @@ def state_address(app: Celery) -> str:
     told = settings.load()
     if told.redis_url is not None:
         return told.state_url()
-    return state_url_of(str(app.conf.broker_url or "")) or told.state_url()
+    return _behind_broker(app) or told.state_url()
 
 
 def system_of(app: Celery) -> System:
@@ -29,7 +29,17 @@ def system_of(app: Celery) -> System:
 
 def same_redis(app: Celery, system: System) -> bool:
     """Whether broker and state are one Redis database, so that one script can change both."""
-    return str(app.conf.broker_url) == celery_url(system.settings.state_url())
+    url = system.settings.state_url()
+    place = sentinels_of(url)
+    group = (app.conf.broker_transport_options or {}).get("master_name")
+    return str(app.conf.broker_url) == celery_url(url) and (place is None or place.master == group)
+
+
+def _behind_broker(app: Celery) -> str | None:
+    try:
+        return state_url_of(str(app.conf.broker_url or ""), app.conf.broker_transport_options or {})
+    except ValueError as error:
+        raise InputError(f"the broker of this application: {error}") from None
 
 
 def checked(url: str) -> str:

@@ -10,7 +10,8 @@ from kombu.utils.url import parse_url
 from redis import ConnectionPool
 
 from moie_worker import settings
-from moie_worker.addresses import BROKER_SCHEMES, celery_url, check_url, redact, tls_options
+from moie_worker.adapters.redis.connect import address_of, broker_options, connect
+from moie_worker.addresses import BROKER_SCHEMES, celery_url, check_url, redact, sentinels_of, state_url_of, tls_options
 from moie_worker.errors import InputError, UnreachableError
 
 
@@ -198,3 +199,51 @@ def test_redact_takes_passwords_out_of_any_text(text: str, shown: str) -> None:
 
 def test_redact_takes_out_known_secrets_wherever_they_stand() -> None:
     assert redact("AUTH hush, hush", ["hush", ""]) == "AUTH ***, ***"
+
+
+SENTINEL = "sentinel://us%3Aer:p%40w@s1:1,s2,[::1]:3/4?master=main&sentinel_username=ask&sentinel_password=hush"
+
+
+def test_an_address_of_sentinels_is_one_line_here_and_several_for_celery() -> None:
+    assert settings.load(redis_url=SENTINEL).celery_broker_url() == ";".join(
+        f"sentinel://us%3Aer:p%40w@{place}/4" for place in ("s1:1", "s2:26379", "[::1]:3")
+    )
+    options = broker_options(SENTINEL, timedelta(seconds=5))
+    assert options["master_name"] == "main"
+    asking = options["sentinel_kwargs"]
+    assert (asking["username"], asking["password"]) == ("ask", "hush")
+    assert asking["socket_timeout"] * 3 <= 2.5, "all Sentinels are asked within half of the time limit"
+    assert asking["retry"].get_retries() == 0
+
+
+def test_the_broker_of_a_celery_application_behind_sentinels_holds_its_state_too() -> None:
+    url = state_url_of(celery_url(SENTINEL), broker_options(SENTINEL, timedelta(seconds=5)))
+    assert url is not None
+    assert sentinels_of(url) == sentinels_of(SENTINEL)
+    with pytest.raises(ValueError, match="needs `master_name`"):
+        state_url_of(celery_url(SENTINEL), {})
+
+
+def test_passwords_of_sentinels_are_not_shown() -> None:
+    for text in (SENTINEL, celery_url(SENTINEL)):
+        assert "p%40w" not in redact(text)
+        assert "hush" not in redact(text)
+
+
+def test_an_address_of_sentinels_is_shown_without_passwords() -> None:
+    assert address_of(connect(SENTINEL)) == "sentinel://::1:3,s1:1,s2:26379/4?master=main"
+
+
+@pytest.mark.parametrize(
+    ("url", "answer"),
+    [
+        ("sentinel://h:1/0", "name the group that the Sentinels watch"),
+        ("sentinel://h:1,:2/0?master=m", "no host in it"),
+        ("sentinel://h:port/0?master=m", "the places of Sentinels are host:port"),
+        ("sentinel://h:1/db?master=m", "the path of a sentinel:// address is the number of a database"),
+        ("sentinel://h:1/0?master=m&ssl=true", "unknown option ssl"),
+    ],
+)
+def test_a_wrong_address_of_sentinels_is_explained(url: str, answer: str) -> None:
+    with pytest.raises(InputError, match=f"^MOIE_REDIS_URL: {answer}"):
+        settings.load(redis_url=url)

@@ -3,14 +3,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from redis import Redis
 from redis import exceptions as redis_errors
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
+from moie_worker.addresses import sentinels_of
 from moie_worker.errors import InputError, MoieError, UnreachableError
+from moie_worker.sentinels import SCHEME as SENTINEL
+from moie_worker.sentinels import SentinelAddress
 
 Client = Redis  # for whoever passes one on without speaking to it
 
@@ -28,20 +33,46 @@ def connect(url: str, *, deadline: timedelta = DEADLINE) -> Redis:
     """
     # The retry of redis-py repeats whole commands; ours are idempotent. Half the deadline each keeps the sum in it.
     wait = deadline.total_seconds() / 2
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_timeout": wait,
+        "socket_connect_timeout": min(wait, CONNECT_S),
+        "health_check_interval": HEALTH_CHECK_S,
+        # redis-py's own ten retries with growing pauses would hold a caller for a minute.
+        "retry": Retry(ConstantBackoff(RETRY_PAUSE_S), 1),
+    }
     try:
-        return Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=wait,
-            socket_connect_timeout=min(wait, CONNECT_S),
-            health_check_interval=HEALTH_CHECK_S,
-            retry=Retry(ConstantBackoff(RETRY_PAUSE_S), 1),
-            **_keepalive(url),
-        )
+        if place := sentinels_of(url):
+            return _through_sentinels(place, options)
+        return Redis.from_url(url, **options, **_keepalive(url))
     except ValueError as error:
         raise InputError(
-            f"{address(url)} is no address of a Redis: {error}. Use redis://, rediss:// or unix://"
+            f"{address(url)} is no address of a Redis: {error}. Use redis://, rediss://, unix:// or sentinel://"
         ) from None
+
+
+def broker_options(url: str, deadline: timedelta) -> dict[str, Any]:
+    """What kombu and Flower want to know of Sentinels beside their places; nothing for other addresses."""
+    place = sentinels_of(url)
+    if place is None:
+        return {}
+    return {"master_name": place.master, "sentinel_kwargs": _asking(place, deadline.total_seconds() / 2)}
+
+
+def _asking(place: SentinelAddress, wait_s: float) -> dict[str, Any]:
+    """Options of the connections to Sentinels: to ask all of them, dead ones too, takes at most about `wait_s`."""
+    each = wait_s / len(place.hosts)
+    limits = {"socket_timeout": each, "socket_connect_timeout": each, "retry": Retry(ConstantBackoff(0), 0)}
+    return place.login() | limits
+
+
+def _through_sentinels(place: SentinelAddress, options: dict[str, Any]) -> Redis:
+    """A client of whatever is the primary; a connection that breaks, or meets a replica, asks the Sentinels again."""
+    asking = _asking(place, options["socket_timeout"])
+    sentinels: Any = Sentinel(list(place.hosts), sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    login = {"db": place.db, "username": place.username, "password": place.password}
+    client: Redis = sentinels.master_for(place.master, socket_keepalive=True, **login, **options)
+    return client
 
 
 def _keepalive(url: str) -> dict[str, bool]:
@@ -56,7 +87,12 @@ def address(url: str) -> str:
 
 def address_of(client: Redis) -> str:
     """Where a client speaks to, without its password."""
-    options = client.connection_pool.connection_kwargs
+    pool = client.connection_pool
+    options = pool.connection_kwargs
+    if isinstance(pool, SentinelConnectionPool):
+        asked = [sentinel.connection_pool.connection_kwargs for sentinel in pool.sentinel_manager.sentinels]
+        places = ",".join(sorted(f"{one['host']}:{one['port']}" for one in asked))
+        return f"{SENTINEL}://{places}/{options.get('db', 0)}?master={pool.service_name}"
     if "path" in options:
         return f"unix://{options['path']}"
     return f"redis://{options.get('host', 'localhost')}:{options.get('port', 6379)}/{options.get('db', 0)}"
@@ -84,9 +120,7 @@ def _ours(error: redis_errors.RedisError, where: str) -> MoieError:
         case redis_errors.TimeoutError():
             return UnreachableError(f"Redis at {where} does not answer in time. Is it frozen or overloaded?")
         case redis_errors.ConnectionError():
-            return UnreachableError(
-                f"Redis at {where} cannot be reached: {str(error).rstrip('.')}. Is it running, is the address right?"
-            )
+            return UnreachableError(_no_connection(error, where))
         case redis_errors.OutOfMemoryError():
             return MoieError(f"Redis at {where} is full. Raise its `maxmemory` or make room")
         case redis_errors.ReadOnlyError():
@@ -100,3 +134,12 @@ def _ours(error: redis_errors.RedisError, where: str) -> MoieError:
             return UnreachableError(f"Redis at {where} does not serve just now: {error}")
         case _:
             return MoieError(f"Redis at {where} refused: {error}")
+
+
+def _no_connection(error: redis_errors.ConnectionError, where: str) -> str:
+    if isinstance(error, MasterNotFoundError):
+        return (
+            f"no Sentinel at {where} names a living primary. Is a failover under way, is the name of the group right, "
+            "do the Sentinels take the password?"
+        )
+    return f"Redis at {where} cannot be reached: {str(error).rstrip('.')}. Is it running, is the address right?"

@@ -13,6 +13,7 @@ from moie_worker.adapters import embedded
 from moie_worker.adapters.home import Home
 from moie_worker.adapters.parts import Part, redis_part
 from moie_worker.adapters.processes import Launch, free_port
+from moie_worker.addresses import sentinels_of
 from moie_worker.plan.duration import format_duration
 from moie_worker.settings import Settings
 from moie_worker.wiring import System
@@ -88,13 +89,15 @@ def child_environment(told: Settings) -> dict[str, str]:
 
 def _fleet(told: Settings, home: Home, parts: Sequence[Part], flower: str, secrets: Sequence[str]) -> Fleet:
     url = urlsplit(told.state_url())
+    place = sentinels_of(told.state_url())
+    hidden = (*secrets, url.password, place.sentinel_password if place else None)
     return Fleet(
         parts=parts,
         redis=f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}",
         flower=flower,
         flower_user=told.flower_user,
         password_file="" if told.flower_password else str(home.root / f"{FLOWER}.secret"),
-        secrets=[secret for secret in (*secrets, url.password or "") if secret],
+        secrets=[secret for secret in hidden if secret],
     )
 
 

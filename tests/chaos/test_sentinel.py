@@ -1,0 +1,69 @@
+"""The primary that Sentinels watch dies or freezes: work goes on at another one, and each job settles once."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from moie_worker.errors import UnreachableError
+from moie_worker.plan.states import Place
+from tests.farm import Farm, alone, farm_in, say, wait_until
+from tests.sentinel_kit import Group
+
+pytestmark = pytest.mark.chaos
+
+GAP_S = 20
+JOBS = 60
+
+
+@pytest.fixture
+def group_farm() -> Iterator[tuple[Group, Farm]]:
+    with farm_in(state=Group) as farm:
+        assert isinstance(farm.state, Group)
+        wait_until(farm.state.watched, "the Sentinels know everyone")
+        yield farm.state, farm
+
+
+def begun(farm: Farm) -> int:
+    """How many commands were started; the files that they write are there whatever becomes of Redis."""
+    return sum(words[0] != "end" for words in farm.told())
+
+
+def all_verified(farm: Farm) -> bool:
+    with suppress(UnreachableError):  # the test's own connection may be one to the old primary
+        return farm.places() == {Place.COMPLETED: JOBS}
+    return False
+
+
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+def test_work_goes_on_at_another_primary_and_each_job_settles_once(group_farm: tuple[Group, Farm], fault: str) -> None:
+    group, farm = group_farm
+    farm.settings |= {"MOIE_LEASE": "10s", "MOIE_RENEW": "3s"}
+    for name in ("w1", "w2"):
+        farm.worker(name)
+    for name in ("b1", "b2"):
+        farm.beat(name)
+    farm.ready("w1", "w2")
+    ids = [f"j{number}" for number in range(JOBS)]
+    farm.load(*[{"id": job, "task": "hold a lock", "verification_cmd": alone(farm, job, 1)} for job in ids])
+    wait_until(lambda: begun(farm) > 8, "the first jobs are verified")
+    old = group.primary()
+    with ExitStack() as stack:
+        began = time.monotonic()
+        old.kill() if fault == "killed" else stack.enter_context(group.frozen(old))
+        wait_until(lambda: group.primary() is not old, "another one is the primary")
+        switched = time.monotonic() - began
+        before = begun(farm)
+        wait_until(lambda: begun(farm) > before, "jobs begin again", 60)
+        gap = time.monotonic() - began
+    if fault == "killed":
+        old.start()
+    wait_until(lambda: group.replicas(group.primary()) == 2, "the old one came back as a replica", 60)
+    wait_until(lambda: all_verified(farm), "every job is verified", 90)
+    events = Counter(entry.event for entry in farm.store.read_journal(10_000))
+    say(f"{fault}: another primary after {switched:.1f} s, jobs began again after {gap:.1f} s; {dict(events)}")
+    assert gap <= GAP_S
+    assert Counter(entry.job for entry in farm.journal("job.passed")) == dict.fromkeys(ids, 1)
+    assert events["job.dead"] == 0, "a failover is charged to nobody"
