@@ -3,73 +3,38 @@
 import difflib
 import logging
 import os
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import platformdirs
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from moie_worker.addresses import BROKER_SCHEMES, STATE_SCHEMES, celery_url, check_url, redact
+from moie_worker.addresses import celery_url, redact
 from moie_worker.errors import InputError, UnreachableError
-from moie_worker.plan.duration import PositiveDuration, format_duration
+from moie_worker.plan.duration import format_duration
 from moie_worker.plan.pace import Pace
+from moie_worker.setting_types import (
+    BrokerUrl,
+    Duration,
+    Home,
+    HttpUrl,
+    KeyName,
+    Password,
+    PlanName,
+    Port,
+    StateUrl,
+    UserName,
+)
 
 PREFIX = "MOIE_"
 EMBEDDED_URL_FILE = "redis.url"  # in the home: where the running embedded Redis answers
-WEAK_BELOW = 12
 OURS = frozenset({"MOIE_TOKEN", "MOIE_SLOT"})  # given to commands, no settings
 
-_NUMBER = re.compile(r"\d{1,9}(\.\d{1,3})?", re.ASCII)
-
 log = logging.getLogger(__name__)
-
-
-def _seconds(value: object) -> object:
-    """The environment knows only texts: `600` means the number."""
-    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
-
-
-def _url_of(schemes: tuple[str, ...]) -> AfterValidator:
-    def check(value: SecretStr) -> SecretStr:
-        check_url(value.get_secret_value(), schemes)
-        return value
-
-    return AfterValidator(check)
-
-
-Duration = Annotated[PositiveDuration, BeforeValidator(_seconds)]
-
-
-def _matching(pattern: str, rule: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value, re.ASCII):
-            raise ValueError(rule)
-        return value
-
-    return AfterValidator(check)
-
-
-def _strong(value: SecretStr) -> SecretStr:
-    if len(value.get_secret_value()) < WEAK_BELOW:
-        raise ValueError(f"use at least {WEAK_BELOW} characters")
-    return value
-
-
-StateUrl = Annotated[SecretStr, _url_of(STATE_SCHEMES)]
-BrokerUrl = Annotated[SecretStr, _url_of(BROKER_SCHEMES)]
-PlanName = Annotated[
-    str, _matching(r"[A-Za-z0-9._-]{1,64}", "use 1 to 64 letters, digits, dots, dashes or underscores")
-]
-HttpUrl = Annotated[str, _matching(r"https?://\S+", "use an address that begins with http:// or https://")]
-UserName = Annotated[str, _matching(r"[^:\s]+", "use a name without colons and spaces")]
-Password = Annotated[SecretStr, AfterValidator(_strong)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Home = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
 def _default_home() -> Path:
@@ -106,6 +71,15 @@ class Settings(BaseSettings):
         "Without it: the same Redis.",
     )
     plan: PlanName = Field("default", description="The plan that commands speak about.")
+    sign_key: KeyName | None = Field(
+        None, description="The author's key that `moie load` and `moie up` sign plans with; made by `moie keys make`."
+    )
+    trusted_keys: str = Field(
+        "",
+        description="Public keys that are trusted besides those in the folder of keys, separated by spaces. With a "
+        "trusted author a worker executes nothing that no trusted author signed.",
+        json_schema_extra={"shown_default": "–"},
+    )
     keys: Home | None = Field(
         None,
         description="The folder of private and trusted keys. Without it: `keys` in `MOIE_HOME`.",

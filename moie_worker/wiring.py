@@ -7,6 +7,7 @@ from pathlib import Path
 from moie_worker import settings
 from moie_worker.actions import registry
 from moie_worker.adapters.clock import SystemClock
+from moie_worker.adapters.keys import KeyFolder, KeyRing, KeySigner, PublicKey, Role, parse_keys
 from moie_worker.adapters.redis.alerts import RedisAlerts
 from moie_worker.adapters.redis.connect import Client, connect
 from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
@@ -16,6 +17,7 @@ from moie_worker.adapters.redis.notebook import RedisNotebook
 from moie_worker.adapters.redis.run_log import RedisRunLog
 from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.adapters.shell import ShellRunner
+from moie_worker.heart.trust import Trust
 from moie_worker.settings import Settings
 
 
@@ -54,6 +56,33 @@ class System:
     def runner(self) -> ShellRunner:
         """Runs commands; one in a process."""
         return ShellRunner(settings.base_environment(), self.settings.output_head, self.settings.output_tail)
+
+    @cached_property
+    def keys(self) -> KeyFolder:
+        """The keys of this machine."""
+        return KeyFolder(self.settings.key_folder)
+
+    def author(self, name: str | None = None) -> KeySigner | None:
+        """Who signs plans; the one of the settings unless named. Raises NotFoundError, InputError."""
+        chosen = name or self.settings.sign_key
+        return self.keys.signer(chosen, Role.AUTHOR) if chosen else None
+
+    @cached_property
+    def trusted_authors(self) -> list[PublicKey]:
+        """Whose signature lets a job be executed here; nobody: signatures are not looked at. Raises InputError."""
+        told = parse_keys(self.settings.trusted_keys, "MOIE_TRUSTED_KEYS")
+        return [*self.keys.trusted(Role.AUTHOR), *(key for key in told if key.role is Role.AUTHOR)]
+
+    @property
+    def authors(self) -> KeyRing | None:
+        """Checks signatures of plans; None when none are needed. Raises InputError."""
+        return KeyRing(self.trusted_authors) if self.trusted_authors else None
+
+    @property
+    def trust(self) -> Trust | None:
+        """What the heart needs to execute signed jobs only; None when it executes all. Raises InputError."""
+        authors = self.authors
+        return Trust(authors, self.alerts) if authors is not None else None
 
     def store(self, plan: str | None = None) -> RedisStore:
         """A plan; the one of the settings unless named."""

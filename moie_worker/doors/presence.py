@@ -62,7 +62,8 @@ class Presence(threading.Thread):
         return self._system.settings.stale_check.total_seconds()
 
     def _look(self) -> None:
-        watch(self._system.fleet, self._system.store, self._system.alerts, self._system.settings.pace)
+        system = self._system
+        watch(system.fleet, system.store, system.dead_letters, system.alerts, system.settings.pace)
 
     def _try(self, act: Callable[[], None]) -> None:
         """Redis may be away; the thread must outlive that, and errors of ours too."""

@@ -1,9 +1,11 @@
 """The Celery tasks, and what a worker process does when it starts and ends."""
 
+import logging
 import mmap
 import os
 import random
 import socket
+import sys
 from functools import cache
 from typing import Any
 
@@ -15,6 +17,7 @@ from moie_worker.adapters.stop import StopFlag
 from moie_worker.doors.hints import HEARTBEAT, WORK
 from moie_worker.doors.presence import Presence, slots_of
 from moie_worker.doors.slots import Slots
+from moie_worker.errors import MoieError
 from moie_worker.heart import heartbeat, hints
 from moie_worker.heart.attempt import Tools
 from moie_worker.plan.flow import Hint
@@ -24,6 +27,7 @@ from moie_worker.ports import Stop
 # to end. A signal tells only the parent; this is seen by all of them at once.
 LEAVING = mmap.mmap(-1, 1)
 SLOTS = Slots()
+log = logging.getLogger(__name__)
 SLOT_PATIENCE_S = 2.0  # how long a hint waits for a slot, and a heartbeat behind it
 # A child of the pool that ends waits until its parent has read all its results, 300 times 0.1 s. A parent that is
 # shutting down may read no more, and then a worker would outlive its grace time. What counts is in Redis by then.
@@ -72,6 +76,7 @@ def desk(plan: str, _pid: int, worker: str) -> hints.Desk:
         lease=told.lease,
         renew=told.renew,
         patience=told.patience,
+        trust=system.trust,
     )
 
 
@@ -100,8 +105,20 @@ def heart_beat(self: Any) -> str:
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _on_init(sender: Any, **_: Any) -> None:
+    _check_trust()
     SLOTS.number = slots_of(int(sender.concurrency))
     pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = RESULTS_AWAITED
+
+
+def _check_trust() -> None:
+    """A worker that cannot tell whom it trusts ends here, not at each of its jobs."""
+    try:
+        named = ", ".join(f"{key.name} ({key.id})" for key in here().trusted_authors)
+    except MoieError as error:
+        sys.stderr.write(f"moie-worker: {error}\n")
+        raise SystemExit(error.exit_code) from None
+    if named:
+        log.info("only what one of these authors signed is executed: %s", named)
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]

@@ -6,7 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from moie_worker.plan.decide import Ended, settlement, skipped, slot_of
+from moie_worker.heart.trust import Trust, objection
+from moie_worker.plan.decide import Ended, crashed, refused, settlement, skipped, slot_of
 from moie_worker.plan.flow import Attempt, Settlement
 from moie_worker.plan.model import Job
 from moie_worker.plan.schedule import Fire, Skip, due_at
@@ -47,6 +48,17 @@ class Run:
     job: Job
     stop: Stop
     begun: float  # monotonic time at which Redis said `attempt.started_at`
+
+
+def opened(attempt: Attempt, stop: Stop, begun: float, plan: str, trust: Trust | None) -> Run | Settlement:
+    """Make an attempt ready to run; one that cannot be read, or that nobody trusted signed, ends instead."""
+    try:
+        job = Job.model_validate(attempt.definition.job)
+    except ValueError as error:
+        return crashed(attempt, f"its definition cannot be read: {error}")
+    if trust is not None and (why := objection(plan, attempt.definition, job, trust.authors)):
+        return refused(attempt, why)
+    return Run(attempt, job, stop, begun)
 
 
 def now_of(run: Run, clock: Clock) -> Ms:

@@ -16,11 +16,11 @@ from threading import Thread
 from typing import Protocol, TypeVar
 
 from moie_worker.errors import MoieError
-from moie_worker.heart.attempt import Run, Tools, perform
+from moie_worker.heart.attempt import Run, Tools, opened, perform
+from moie_worker.heart.trust import Trust
 from moie_worker.plan.decide import crashed
 from moie_worker.plan.flow import Attempt, Hint, Settlement
 from moie_worker.plan.limits import FLUSH_MS, HINT_MS, OVERTIME_MS
-from moie_worker.plan.model import Job
 from moie_worker.plan.states import OnLeaseLost, Outcome
 from moie_worker.ports import Fleet, Stop, Store
 
@@ -52,6 +52,7 @@ class Desk:
     lease: timedelta
     renew: timedelta
     patience: timedelta  # how long a running command may go on after the worker was asked to end
+    trust: Trust | None = None  # None: signatures are not looked at
 
 
 @dataclass
@@ -88,8 +89,11 @@ def work(hint: Hint, desk: Desk) -> dict[str, int]:
     try:
         for attempt in attempts:
             stops.append(_open(batch, attempt, desk))
+        ended = tuple(batch.unsettled)
         _register(list(batch.waiting), desk, asked)
         _drive(batch, desk)
+        if desk.trust is not None:
+            desk.trust.tell(desk.tools.plan, ended)
     finally:
         desk.tools.runner.forget(list(batch.runs))
         for stop in stops:
@@ -104,15 +108,13 @@ def decline(hint: Hint, desk: Desk) -> None:
 
 
 def _open(batch: Batch, attempt: Attempt, desk: Desk) -> ClosingStop:
-    """Make an attempt ready to run; a definition that cannot be read ends it at once."""
     stop = desk.make_stop()
-    try:
-        run = Run(attempt, Job.model_validate(attempt.definition.job), stop, batch.begun_at)
-    except ValueError as error:
-        batch.unsettled.append(crashed(attempt, f"its definition cannot be read: {error}"))
-        return stop
-    batch.runs[attempt.token] = run
-    batch.waiting.append(run)
+    found = opened(attempt, stop, batch.begun_at, desk.tools.plan, desk.trust)
+    if isinstance(found, Run):
+        batch.runs[attempt.token] = found
+        batch.waiting.append(found)
+    else:
+        batch.unsettled.append(found)
     return stop
 
 

@@ -10,6 +10,7 @@ from values and a time. Nothing here acts: the store moves jobs, the worker runs
 | broken, timed out | retried, then dead | retried, then dead | retried, then a dead letter, next slot |
 | cancelled | where it belongs, uncounted | the same | the same |
 | lost | offered again; three charged losses: dead | the same | the same, next slot |
+| refused | dead | dead | a dead letter, next slot, a minute later at least |
 
 A lost attempt is nobody's to settle: the store takes it back when its lease has ended (`rescue`).
 """
@@ -30,6 +31,7 @@ from moie_worker.plan.states import Outcome, Overlap, Place
 from moie_worker.plan.times import Ms, to_ms
 
 ERROR_KEPT = 500  # characters of the message of a failed run
+REFUSED_PAUSE_MS = 60_000  # until a refused cyclic job is looked at again: its period is nobody's word either
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +116,27 @@ def settlement(job: Job, attempt: Attempt, ended: Ended, now: Ms, dice: float, f
 
 def crashed(attempt: Attempt, why: str) -> Settlement:
     """The settlement of an attempt that this software could not carry out: a dead letter, never a silent loop."""
-    definition = attempt.definition
+    return _given_up(attempt, Outcome.BROKEN, why, attempt.definition.period_ms)
+
+
+def refused(attempt: Attempt, why: str) -> Settlement:
+    """The settlement of an attempt at a job that no trusted author signed: nothing was run, a dead letter says so."""
+    return _given_up(attempt, Outcome.REFUSED, why, max(attempt.definition.period_ms, REFUSED_PAUSE_MS))
+
+
+def _given_up(attempt: Attempt, outcome: Outcome, why: str, pause: Ms) -> Settlement:
+    cyclic = attempt.definition.cyclic
     return Settlement(
         token=attempt.token,
-        job=definition.id,
-        outcome=Outcome.BROKEN,
-        place=Place.TIMED if definition.cyclic else Place.DEAD,
-        due=attempt.started_at + definition.period_ms,
-        run=False if definition.cyclic else None,
-        fresh=definition.cyclic,
+        job=attempt.definition.id,
+        outcome=outcome,
+        place=Place.TIMED if cyclic else Place.DEAD,
+        due=attempt.started_at + pause,
+        run=False if cyclic else None,
+        fresh=cyclic,
         message=why,
         reason=why,
-        evidence=json.dumps({"outcome": Outcome.BROKEN, "message": why}),
+        evidence=json.dumps({"outcome": outcome, "message": why}),
         measured=_measured(NO_TIME, error=why),
     )
 

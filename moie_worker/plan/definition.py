@@ -40,10 +40,12 @@ class Definition:
     limit_ms: int  # an attempt may not be renewed for longer than this
     period_ms: int  # the usual distance of two slots of a cyclic job, else 0
     job: Mapping[str, Any]
+    signature: str = ""  # id of the author's key, colon, base64; of what is executed, not of this text
 
     def to_json(self) -> str:
-        """Canonical JSON, the form in Redis."""
-        return canonical({name: getattr(self, name) for name in self.__slots__})
+        """Canonical JSON, the form in Redis; a plan that is not signed is not longer for it."""
+        fields = {name: getattr(self, name) for name in self.__slots__ if name != "signature" or self.signature}
+        return canonical(fields)
 
     @classmethod
     def from_json(cls, text: str) -> "Definition":

@@ -119,6 +119,16 @@ def heartbeat_finding(overview: Overview, beats: Sequence[Beat], pace: Pace) -> 
     return Finding("heartbeat", Level.FAULT if health is Health.STALE else Level.OK, message)
 
 
+def trust_finding(authors: Sequence[str]) -> Finding:
+    """Whether workers of this machine execute signed jobs only."""
+    told = f"required: only what these authors signed is executed on this machine: {', '.join(authors)}"
+    wrong = (
+        "not required: whoever can write to Redis can have workers run commands. "
+        "`moie keys trust FILE` on every machine with a worker"
+    )
+    return _judged("signatures", bool(authors), told, wrong, Level.NOTE)
+
+
 def extra_findings(installed: Mapping[str, bool], broken: Mapping[str, str]) -> Iterator[Finding]:
     """Parts that are installed by choice, and plugins that cannot be loaded."""
     for extra, there in installed.items():

@@ -26,6 +26,7 @@ class Outcome(StrEnum):
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
     LOST = "lost"  # its lease expired
+    REFUSED = "refused"  # nothing was run: no trusted author signed it
 
 
 class JobStatus(StrEnum):

@@ -28,7 +28,7 @@ def judge(outcome: Outcome, took_s: float, limit: timedelta) -> Verdict:
             return Verdict.FAIL
         case Outcome.TIMED_OUT:
             return Verdict.TIMED_OUT
-        case Outcome.BROKEN | Outcome.CANCELLED | Outcome.LOST:
+        case Outcome.BROKEN | Outcome.CANCELLED | Outcome.LOST | Outcome.REFUSED:
             return Verdict.BROKEN
         case _ as never:
             assert_never(never)

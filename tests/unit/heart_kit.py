@@ -13,6 +13,7 @@ from moie_worker.adapters.memory_notebook import MemoryNotebook
 from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart.attempt import Tools
 from moie_worker.heart.hints import Desk
+from moie_worker.heart.trust import Trust
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.flow import Answer, Attempt, Hint, Overview, Settlement
 from moie_worker.plan.model import Plan
@@ -188,6 +189,7 @@ class Heart:
 
     threads: int = 1
     asked_to_leave: bool = False
+    trust: Trust | None = None
 
     def __post_init__(self) -> None:
         self.clock = HandClock(ManualTime())
@@ -206,7 +208,7 @@ class Heart:
         return Desk(
             store=self.store, fleet=self.fleet, tools=self.tools, make_stop=self.make_stop,
             leaving=lambda: self.asked_to_leave, threads=self.threads, lease=timedelta(seconds=30),
-            renew=timedelta(seconds=10), patience=timedelta(seconds=20),
+            renew=timedelta(seconds=10), patience=timedelta(seconds=20), trust=self.trust,
         )  # fmt: skip
 
     def make_stop(self) -> Flag:

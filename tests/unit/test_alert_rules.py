@@ -9,13 +9,16 @@ import pytest
 
 from moie_worker.adapters.memory import MemoryStore
 from moie_worker.adapters.memory.core import ManualTime
+from moie_worker.adapters.memory_dead_letters import MemoryDeadLetters
 from moie_worker.alerts.rules import gone_workers, no_beat, stale_heartbeats
 from moie_worker.alerts.watch import watch
 from moie_worker.errors import MoieError
 from moie_worker.plan.compile import compile_plan
+from moie_worker.plan.letters import Death, LetterKind
 from moie_worker.plan.model import Plan
 from moie_worker.plan.pace import Pace
 from moie_worker.plan.presence import Beat
+from moie_worker.plan.times import moment
 from tests.unit.heart_kit import FakeFleet, FlakyStore
 
 STALE = timedelta(minutes=15)
@@ -58,11 +61,12 @@ class Post:
         self.store = MemoryStore("p", self.time)
         self.fleet = FakeFleet(["p"], living=[BEAT])
         self.alerts = HeldAlerts()
+        self.letters = MemoryDeadLetters(lambda: moment(self.time.now))
 
     def look(self) -> list[str]:
         """One look of one watcher; returns what it changed."""
         before = len(self.alerts.events)
-        watch(self.fleet, lambda _: self.store, self.alerts, PACE)
+        watch(self.fleet, lambda _: self.store, lambda _: self.letters, self.alerts, PACE)
         return self.alerts.events[before:]
 
 
@@ -156,6 +160,22 @@ def test_one_that_ends_and_another_that_begins_do_not_hide_each_other() -> None:
     assert post.look() == ["raised beat", "cleared worker:w1"]
 
 
+def test_a_refused_job_is_told_until_somebody_has_dealt_with_its_letter() -> None:
+    post = Post()
+    post.letters.put(Death("job:other", LetterKind.JOB, "other", "kills its worker", 1, {}))
+    post.letters.put(Death("job:a", LetterKind.JOB, "a", "refused: job a is not signed", 1, {}))
+    post.alerts.raise_once("signatures:p", "plan p: job a")
+    assert [post.look(), post.look()] == [[], []]
+    post.letters.discard("job:a", "ops", "")
+    assert [post.look(), post.look()] == [["cleared signatures:p"], []]
+
+
+def test_an_alert_of_a_plan_that_is_gone_is_over() -> None:
+    post = Post()
+    post.alerts.raise_once("signatures:not/a/plan", "by hand")
+    assert post.look() == ["cleared signatures:not/a/plan"]
+
+
 def test_a_plan_that_cannot_be_read_is_an_alert_and_hides_no_other() -> None:
     post = Post()
     bad = FlakyStore(post.time, "bad")
@@ -163,5 +183,6 @@ def test_a_plan_that_cannot_be_read_is_an_alert_and_hides_no_other() -> None:
     post.store.beat("report", "w")
     post.time.advance(QUARTER_MS + 1)
     post.fleet.names = ["bad", "p"]
-    watch(post.fleet, {"bad": bad, "p": post.store}.__getitem__, post.alerts, PACE)
+    stores = {"bad": bad, "p": post.store}
+    watch(post.fleet, stores.__getitem__, lambda _: post.letters, post.alerts, PACE)
     assert post.alerts.events == ["raised plan:bad", "raised heartbeat:p"]

@@ -17,6 +17,7 @@ from moie_worker.plan.doctor import (
     extra_findings,
     heartbeat_finding,
     redis_findings,
+    trust_finding,
 )
 from moie_worker.plan.presence import slots
 
@@ -44,6 +45,7 @@ def _findings(desk: Desk) -> Iterator[Finding]:
     system = desk.system
     yield from redis_findings(examine(system.client, system.clock))
     yield _broker(desk)
+    yield _trust(desk)
     overview, crew = desk.store.overview(), read_crew(desk)
     idle = [queue for queue in overview.queues if slots(crew.workers, queue) == 0]
     yield from crew_findings(crew, overview.queues, idle)
@@ -52,6 +54,13 @@ def _findings(desk: Desk) -> Iterator[Finding]:
         yield Finding(f"alert {name}", Level.WARNING, message)
     installed = {extra: all(find_spec(module) for module in modules) for extra, modules in EXTRAS.items()}
     yield from extra_findings(installed, system.actions.broken)
+
+
+def _trust(desk: Desk) -> Finding:
+    try:
+        return trust_finding([f"{key.name} ({key.id})" for key in desk.system.trusted_authors])
+    except MoieError as error:
+        return Finding("signatures", Level.FAULT, str(error))
 
 
 def _broker(desk: Desk) -> Finding:

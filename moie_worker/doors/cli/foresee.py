@@ -24,7 +24,8 @@ from moie_worker.doors.cli.output import (
     span,
     took,
 )
-from moie_worker.errors import InputError
+from moie_worker.errors import InputError, RefusedError
+from moie_worker.heart.trust import objection
 from moie_worker.plan.duration import parse_duration
 from moie_worker.plan.flow import JobView
 from moie_worker.plan.model import Job
@@ -143,9 +144,21 @@ def _chosen(desk: Desk, job_ids: Sequence[str]) -> list[Job]:
     views = [desk.store.job(job) for job in dict.fromkeys(job_ids)] if job_ids else list(desk.store.all_jobs())
     ordered = sorted(views, key=lambda view: view.definition.position)
     jobs = [Job.model_validate(view.definition.job) for view in ordered]
+    _refuse_unsigned(desk, ordered, jobs)
     if job_ids and (without := [job.id for job in jobs if job.verification_cmd is None]):
         raise InputError(f"no verification command: {', '.join(without)}")
     return [job for job in jobs if job.verification_cmd is not None]
+
+
+def _refuse_unsigned(desk: Desk, views: Sequence[JobView], jobs: Sequence[Job]) -> None:
+    """What a worker of this machine would refuse is not run by hand either. Raises RefusedError."""
+    if (authors := desk.system.authors) is None:
+        return
+    pairs = zip(views, jobs, strict=True)
+    found = [why for view, job in pairs if (why := objection(desk.plan, view.definition, job, authors))]
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise RefusedError(f"{found[0]}{more}. Nothing was run; load the plan with `--sign-key`")
 
 
 def _test(desk: Desk, jobs: Sequence[Job], side_by_side: int) -> list[Tested]:

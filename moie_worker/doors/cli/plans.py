@@ -5,10 +5,12 @@ from typing import Any
 
 import click
 
+from moie_worker.adapters.keys import KeySigner
 from moie_worker.doors.cli.acting import confirm
 from moie_worker.doors.cli.desk import Desk, acts, json_option
 from moie_worker.doors.cli.files import read_document
 from moie_worker.doors.cli.output import print_json, progress_bar
+from moie_worker.heart.trust import signed
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.definition import Compiled, canonical
 from moie_worker.plan.diff import Diff, definitions, diff, diff_document
@@ -16,6 +18,7 @@ from moie_worker.plan.flow import Overview
 from moie_worker.plan.model import Plan
 from moie_worker.plan.report import ImportReport
 from moie_worker.plan.times import ms_of
+from moie_worker.wiring import System
 
 BIG = 2000  # jobs: loading more shows a bar
 NEWEST = 3  # the version of the format that this release writes
@@ -45,24 +48,48 @@ def validate_command(file: str, as_json: bool) -> None:
 @click.argument("file")
 @click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask when more than half of the loaded jobs would go.")
+@click.option("--sign-key", metavar="NAME", help="The author's key to sign with. [default: MOIE_SIGN_KEY]")
 @json_option
 @acts
-def load_command(desk: Desk, file: str, dry_run: bool, yes: bool, as_json: bool) -> None:
+def load_command(desk: Desk, file: str, dry_run: bool, yes: bool, sign_key: str | None, as_json: bool) -> None:
     """Load the plan document FILE (`-`: standard input), or a new revision of it.
 
     Unchanged jobs keep their state, removed ones go, jobs whose command, action, time limit or environment changed are
     verified again. If this command dies half way, beat brings it to its end.
+
+    With a key every job is signed; workers that trust an author execute nothing else.
     """
+    author = desk.system.author(sign_key)
     found = read_document(file)
     if not as_json:
         say_report(found.report)
-    compiled = compile_plan(found.plan, ms_of(desk.system.clock.now()))
+    compiled = compiled_for(desk.system, found.plan, author)
     result, revision = load(desk, compiled, dry_run=dry_run, yes=yes)
     if as_json:
-        print_json({"plan": desk.plan, "revision": revision, "dry_run": dry_run} | diff_document(result))
+        key = {"signed_by": author.key_id if author else None}
+        print_json({"plan": desk.plan, "revision": revision, "dry_run": dry_run} | key | diff_document(result))
         return
     say_diff(result)
     click.echo(_closing(desk.plan, found.plan, result, revision, dry_run))
+    say_trust(desk.system, author)
+
+
+def compiled_for(system: System, plan: Plan, author: KeySigner | None) -> Compiled:
+    """The plan as it is loaded under the name of the settings, signed where there is an author."""
+    compiled = compile_plan(plan, ms_of(system.clock.now()))
+    if author is None:
+        return compiled
+    return signed(system.settings.plan, compiled, (job for _, job in plan.jobs()), author)
+
+
+def say_trust(system: System, author: KeySigner | None) -> None:
+    """Who signed; a warning where the workers of this machine will refuse what was loaded."""
+    if author is not None:
+        click.echo(f"signed by {author.public.name} ({author.key_id})")
+    trusted = system.trusted_authors
+    if trusted and (author is None or author.public not in trusted):
+        names = ", ".join(f"{key.name} ({key.id})" for key in trusted)
+        click.echo(f"  warning: workers of this machine refuse it: they execute what {names} signed only", err=True)
 
 
 def load(desk: Desk, compiled: Compiled, *, dry_run: bool, yes: bool) -> tuple[Diff, int]:

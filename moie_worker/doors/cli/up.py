@@ -17,12 +17,10 @@ from moie_worker.doors.cli.desk import Desk
 from moie_worker.doors.cli.files import read_document
 from moie_worker.doors.cli.launch import Fleet, assemble
 from moie_worker.doors.cli.output import is_terminal
-from moie_worker.doors.cli.plans import begin_load, say_report
+from moie_worker.doors.cli.plans import begin_load, compiled_for, say_report
 from moie_worker.errors import InputError
-from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.definition import Compiled
 from moie_worker.plan.duration import parse_duration
-from moie_worker.plan.times import ms_of
 from moie_worker.settings import Settings
 from moie_worker.wiring import System
 
@@ -64,7 +62,8 @@ def up_command(file: str | None, name: str | None, heartbeat: str | None, no_flo
     nothing behind; the data stay in MOIE_HOME, and the next `moie up` goes on with them. Exit code 1 when a part
     cannot be kept alive.
     """
-    order = Order(_settings(name, heartbeat), _plan(file), flower=not no_flower)
+    told = _settings(name, heartbeat)
+    order = Order(told, _plan(file, System(told)), flower=not no_flower)
     if detach:
         result = control.detach(order.home, lambda announce: _run(order, plain, announce))
     elif is_terminal():
@@ -99,13 +98,13 @@ def _settings(name: str | None, heartbeat: str | None) -> Settings:
         raise InputError(f"--heartbeat: {error}") from None
 
 
-def _plan(file: str | None) -> Compiled | None:
-    """Read before anything starts. Raises InputError."""
+def _plan(file: str | None, system: System) -> Compiled | None:
+    """Read, and signed with MOIE_SIGN_KEY, before anything starts. Raises InputError, NotFoundError."""
     if file is None:
         return None
     found = read_document(file)
     say_report(found.report)
-    return compile_plan(found.plan, ms_of(SystemClock().now()))
+    return compiled_for(system, found.plan, system.author())
 
 
 def _run(order: Order, on_line: OnLine | None, announce: control.Announce | None) -> Result:
