@@ -20,6 +20,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Plans": {
         "validate": ("plans", "Say all that is wrong with a plan document; load nothing."),
+        "lint": ("lint", "Find checks that cannot fail or prove nothing."),
         "load": ("plans", "Load a plan, or a new revision of it."),
         "export": ("export", "Write the loaded plan as a document, with where its jobs stand."),
         "migrate": ("export", "Write a document in another version of the format."),

@@ -9,7 +9,7 @@ from moie_worker.adapters.keys import KeySigner
 from moie_worker.doors.cli.acting import confirm
 from moie_worker.doors.cli.desk import Desk, acts, json_option
 from moie_worker.doors.cli.files import read_document
-from moie_worker.doors.cli.output import print_json, progress_bar
+from moie_worker.doors.cli.output import plural, print_json, progress_bar
 from moie_worker.heart.trust import signed
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.definition import Compiled, canonical
@@ -40,7 +40,7 @@ def validate_command(file: str, as_json: bool) -> None:
         print_json(_report_document(found.report) | {"phases": len(found.plan.phases), "jobs": jobs})
         return
     say_report(found.report)
-    counted = f"{_plural(len(found.plan.phases), 'phase')}, {_plural(jobs, 'job')}"
+    counted = f"{plural(len(found.plan.phases), 'phase')}, {plural(jobs, 'job')}"
     click.echo(f"{file}: a good plan of version {found.report.version}: {counted}")
 
 
@@ -129,7 +129,7 @@ def begin_load(desk: Desk, compiled: Compiled) -> str:
     desk.system.fleet.add_plan(desk.plan)
     revision = desk.store.load(compiled, before.flags.revision, desk.who, desk.why)
     desk.system.fleet.ring(desk.plan)
-    return f"{desk.plan} loaded, revision {revision}: {_plural(len(compiled.jobs), 'job')}"
+    return f"{desk.plan} loaded, revision {revision}: {plural(len(compiled.jobs), 'job')}"
 
 
 def _project(meta: Mapping[str, Any]) -> str:
@@ -187,7 +187,3 @@ def _report_document(report: ImportReport) -> dict[str, object]:
         "notes": list(report.notes),
         "warnings": list(report.warnings),
     }
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
