@@ -15,8 +15,11 @@ from moie_worker.adapters.redis.fleet import RedisFleet
 from moie_worker.adapters.redis.keys import Keys
 from moie_worker.adapters.redis.notebook import RedisNotebook
 from moie_worker.adapters.redis.run_log import RedisRunLog
+from moie_worker.adapters.redis.snapshots import RedisShelf
 from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.adapters.shell import ShellRunner
+from moie_worker.adapters.snapshot_folder import SnapshotFolder
+from moie_worker.heart.snapshots import Keeper, before_heartbeat
 from moie_worker.heart.trust import Trust
 from moie_worker.settings import Settings
 
@@ -87,6 +90,21 @@ class System:
     def store(self, plan: str | None = None) -> RedisStore:
         """A plan; the one of the settings unless named."""
         return RedisStore(self.client, plan or self.settings.plan)
+
+    def keeper(self, plan: str | None = None) -> Keeper:
+        """Snapshots of a plan, on the disk of this machine and in Redis."""
+        name = plan or self.settings.plan
+        store = self.store(name)
+        return Keeper(store, (SnapshotFolder(self.snapshots, name), RedisShelf(self.client, name)))
+
+    def before_heartbeat(self, plan: str) -> str:
+        """Save a plan before its heartbeat; says what went wrong."""
+        return before_heartbeat(self.keeper(plan))
+
+    @property
+    def snapshots(self) -> Path:
+        """Where this machine keeps snapshots, a directory for each plan."""
+        return self.settings.home / "snapshots"
 
     def dead_letters(self, plan: str | None = None) -> RedisDeadLetters:
         """The dead letters of a plan, of tasks and of messages."""

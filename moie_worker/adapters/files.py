@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace a file as a whole; readable by its owner only."""
-    _stage(path, text).replace(path)
+def write_private(path: Path, data: str | bytes) -> None:
+    """Replace a file as a whole; readable by its owner only. What was there stays when it cannot be written."""
+    _stage(path, data).replace(path)
+    _sync(path.parent)
 
 
 def create_private(path: Path, text: str) -> None:
@@ -18,12 +19,25 @@ def create_private(path: Path, text: str) -> None:
         new.unlink()
 
 
-def _stage(path: Path, text: str) -> Path:
+def _stage(path: Path, data: str | bytes) -> Path:
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data if isinstance(data, bytes) else data.encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
     return new
+
+
+def _sync(directory: Path) -> None:
+    """So that a new name survives a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -100,7 +100,8 @@ def work(self: Any, plan: str, queue: str, hint: str, jobs: list[str]) -> str:
 def heart_beat(self: Any) -> str:
     """One heartbeat of every plan; returns the reports."""
     system = here()
-    return heartbeat.beat_all(system.fleet, system.store, str(self.request.hostname))
+    before = system.before_heartbeat
+    return heartbeat.beat_all(system.fleet, system.store, str(self.request.hostname), before)
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]

@@ -16,12 +16,20 @@ CYCLIC_SHOWN = 20
 log = logging.getLogger(__name__)
 
 
-def beat_all(fleet: Fleet, store: Callable[[str], Store], who: str) -> str:
-    """One heartbeat of every plan; what is wrong with one keeps no other from its own. Raises UnreachableError."""
+def nothing(_plan: str) -> str:
+    """Before a heartbeat that nothing goes before."""
+    return ""
+
+
+def beat_all(fleet: Fleet, store: Callable[[str], Store], who: str, before: Callable[[str], str] = nothing) -> str:
+    """One heartbeat of every plan; what is wrong with one keeps no other from its own. Raises UnreachableError.
+
+    What comes `before` it says, of a plan, what belongs into the report; empty when all went well.
+    """
     said: list[str] = []
     for plan in fleet.plans():
         try:
-            said.append(beat(store(plan), fleet, who))
+            said.append(beat(store(plan), fleet, who, before))
         except UnreachableError:
             raise
         except MoieError as error:
@@ -30,11 +38,12 @@ def beat_all(fleet: Fleet, store: Callable[[str], Store], who: str) -> str:
     return "\n".join(said) or "no plan is loaded"
 
 
-def beat(store: Store, fleet: Fleet, who: str) -> str:
-    """One heartbeat of one plan; costs the same whatever the size of the plan. Returns its report.
+def beat(store: Store, fleet: Fleet, who: str, before: Callable[[str], str] = nothing) -> str:
+    """One heartbeat of one plan; by itself it costs the same whatever the size of the plan. Returns its report.
 
     Raises UnreachableError.
     """
+    told = before(store.plan)
     snapshot = Snapshot(
         overview=store.overview(),
         waiting=store.in_places([Place.WAITING], SHOWN + 1),
@@ -46,6 +55,8 @@ def beat(store: Store, fleet: Fleet, who: str) -> str:
     said = report(snapshot)
     if repaired := store.audit(AUDIT):
         said += f"\nrepaired: {', '.join(repaired)}"
+    if told:
+        said += f"\n{told}"
     store.beat(said, who)
     fleet.ring(store.plan)
     return said

@@ -93,6 +93,7 @@ class _Figures(dict[str, Any]):
 SENTENCES: dict[str, Sentence] = {
     "heartbeat": _heartbeat,
     "plan.loaded": _plain("plan loaded as revision {revision}"),
+    "plan.restored": _plain("plan restored as revision {revision} from a snapshot of revision {saved_revision}"),
     "plan.paused": _plain("plan PAUSED"),
     "plan.resumed": _plain("plan resumed"),
     "plan.cancelled": _plain("plan CANCELLED: nothing new begins, what runs is stopped"),

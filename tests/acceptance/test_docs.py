@@ -22,7 +22,6 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 SETTING = re.compile(r"\bMOIE_[A-Z][A-Z_]*[A-Z]\b")
-NOT_BUILT = {"backup", "rollback"}  # named by documents that say so
 
 WORDS = re.compile(r"^moie ([a-z][a-z-]*(?: .*)?)$")
 
@@ -58,17 +57,10 @@ def resolve(words: list[str]) -> tuple[click.Command, list[str]]:
 def test_every_command_that_is_named_exists_with_its_options(page: Path) -> None:
     for named in commands(text(page)):
         words = named.split()
-        if words[0].rstrip("`,.") in NOT_BUILT:
-            continue
         command, rest = resolve(words)
         known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
         used = {word.partition("=")[0] for word in rest if re.fullmatch(r"--?[a-z][a-z-]*(=.*)?", word)}
         assert used <= known, f"`moie {named}`: {used - known} is no option"
-
-
-@pytest.mark.parametrize("command", sorted(NOT_BUILT))
-def test_what_is_said_not_to_be_built_is_not(command: str) -> None:
-    assert command not in moie.list_commands(click.Context(moie))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -150,6 +150,8 @@ class Core:
         old, new = self.flags.frontier, frontier(self.open_phases())
         if new == old and new <= self.flags.reached:
             return
+        if self.flags.reached >= 0 and any(self.flags.reached < phase <= new for phase in self.phases):
+            self.before_promotion()
         self.set(frontier=new)
         # A sovereign plan is past phases that it never had; those that are added then are reached all the same.
         for phase in sorted(p for p in self.phases if min(old, self.flags.reached) < p <= new):
@@ -161,6 +163,9 @@ class Core:
             self.set(sovereign_at=self.now)
             self.log("plan.sovereign")
         self.ask(new)
+
+    def before_promotion(self) -> None:
+        """A phase is about to be reached."""
 
     # -- moves ------------------------------------------------------------------------------------
 

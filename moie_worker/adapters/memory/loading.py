@@ -20,12 +20,15 @@ class Loading(Core):
         """Stage and commit a plan made against revision `base`; returns the new revision. `apply` does the rest."""
         if base != self.flags.revision or self.flags.loading:
             raise RefusedError("the plan was changed by somebody else meanwhile: look at it and load again")
-        self._fresh = {job.id: job for job in plan.jobs}
-        self._todo = [*self._fresh, *sorted(job for job in self.jobs if job not in self._fresh)]
-        self._staged, self._loader = plan, who
+        self._stage(plan, who)
         self.set(revision=base + 1, loading=True, cancelled=False)
         self.log("plan.loaded", who=who, why=why, revision=base + 1)
         return self.flags.revision
+
+    def _stage(self, plan: Compiled, who: str) -> None:
+        self._fresh = {job.id: job for job in plan.jobs}
+        self._todo = [*self._fresh, *sorted(job for job in self.jobs if job not in self._fresh)]
+        self._staged, self._loader = plan, who
 
     def apply(self) -> int | None:
         """Bring the next batch of jobs to the new revision; returns how many are left, None when nothing loads."""

@@ -1,10 +1,10 @@
 """The whole store of one plan in Redis."""
 
-from moie_worker.adapters.redis.loading import Loading
 from moie_worker.adapters.redis.operating import Operating
 from moie_worker.adapters.redis.reading import Reading
+from moie_worker.adapters.redis.snapshots import Saving
 from moie_worker.adapters.redis.steps import Steps
 
 
-class RedisStore(Steps, Loading, Operating, Reading):
+class RedisStore(Steps, Saving, Operating, Reading):
     """One plan in Redis: the truth."""

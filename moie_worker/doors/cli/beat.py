@@ -13,7 +13,7 @@ def heartbeat_command(desk: Desk, local: bool) -> None:
     """Ask for a heartbeat now. It is sent to the workers as a task, as beat does it."""
     desk.loaded()
     if local:
-        click.echo(heartbeat.beat(desk.store, desk.system.fleet, desk.who))
+        click.echo(heartbeat.beat(desk.store, desk.system.fleet, desk.who, desk.system.before_heartbeat))
         return
     from moie_worker.doors.cli.broker import send_heartbeat  # Celery takes a while to import
 

@@ -41,6 +41,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "simulate": ("foresee", "What the next heartbeats would do; nothing is run or written."),
         "verify": ("foresee", "Run verification commands here; nothing is changed."),
     },
+    "Go back": {
+        "backup": ("backup", "create, list, restore: snapshots of the plan."),
+        "rollback": ("backup", "Bring the plan back to where it stood."),
+    },
     "Act": {
         "heartbeat": ("beat", "Ask for a heartbeat now."),
         "pause": ("operate", "Begin nothing new."),

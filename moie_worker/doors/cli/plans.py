@@ -110,7 +110,7 @@ def load(desk: Desk, compiled: Compiled, *, dry_run: bool, yes: bool) -> tuple[D
     with progress_bar("staging", len(compiled.jobs), BIG) as advance:
         revision = desk.store.load(compiled, before.flags.revision, desk.who, desk.why, advance)
     desk.system.fleet.ring(desk.plan)
-    _apply(desk)
+    finish_load(desk)
     return result, revision
 
 
@@ -139,11 +139,12 @@ def _project(meta: Mapping[str, Any]) -> str:
 def _finished(desk: Desk, overview: Overview) -> Overview:
     """What an earlier load began comes first; its end changes nothing of the revision."""
     if overview.flags.loading:
-        _apply(desk)
+        finish_load(desk)
     return overview
 
 
-def _apply(desk: Desk) -> None:
+def finish_load(desk: Desk) -> None:
+    """Bring what is committed to its end; whoever dies in it is followed by a beat."""
     left = desk.store.apply()
     with progress_bar("loading", left or 0, BIG) as advance:
         while left:

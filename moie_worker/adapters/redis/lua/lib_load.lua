@@ -1,5 +1,6 @@
 -- What loading does to one job, and the end of loading.
-local revision = tonumber(redis.call('HGET', p .. 'plan', 'revision') or 0)
+local target = redis.call('HMGET', p .. 'plan', 'revision', 'restoring')
+local revision, restoring = tonumber(target[1] or 0), target[2] == '1'
 
 local function add(job, new)
   local st = {place = 'parked', drev = revision, rev = revision, attempts = 0, losses = 0, solo = 0, offers = 0,
@@ -44,6 +45,8 @@ local function verify_again(job, st, old, new)
   if st.place ~= 'running' then route(job, st, new) end
 end
 
+local FINAL = {completed = true, dead = true, cancelled = true}
+
 -- Whether a job waits for the same things as before; then it stands on the right list already.
 local function waits_alike(old, new)
   return old.idle == new.idle and old.at_load == new.at_load
@@ -73,6 +76,63 @@ local function replace(job, st, new_text, new)
   if (moves and old_text ~= new_text) or (gone and st.place == 'cancelled') then route(job, st, new) end
 end
 
+-- What still runs of a job that is restored. A job that will be due again stays under its lease until its holder has
+-- stopped; of one that will not, the token is void at once.
+local function fence(job, st, old, new, final)
+  for _, token in ipairs(tokens_of(job, st, old)) do
+    local record = read_attempt(token)
+    record.stopped = 'superseded'
+    if final or (record.armed and not new.cyclic) then drop_attempt(token) else write_attempt(token, record) end
+  end
+end
+
+local function restore_letter(job, fields)
+  redis.call('DEL', p .. 'dead:job:' .. job)
+  redis.call('ZREM', p .. 'dead', 'job:' .. job)
+  if #fields == 0 then return end
+  redis.call('HSET', p .. 'dead:job:' .. job, unpack(fields))
+  redis.call('ZADD', p .. 'dead', redis.call('HGET', p .. 'dead:job:' .. job, 'last_at'), 'job:' .. job)
+end
+
+local function restored_state(live, saved)
+  return {place = 'parked', drev = revision, rev = revision, attempts = saved.attempts, losses = saved.losses,
+    solo = saved.solo, offers = 0, ms = saved.duration_ms, first = saved.first_at, score = 0,
+    slot = math.max(saved.slot, live and live.slot or 0), token = ''}
+end
+
+-- Where a restored job goes. A slot that came since is not run again: the later of live and saved holds.
+local function settle_down(job, st, new, saved, live)
+  local score = saved.score
+  if live and live.slot > saved.slot then score = live.place == 'timed' and live.score or live.slot end
+  if live and live.place == 'running' and not FINAL[saved.place] then
+    st.token = live.token
+    return enter(job, st, new, 'running', 0)
+  end
+  if saved.place ~= 'open' then return enter(job, st, new, saved.place, FINAL[saved.place] and 0 or score) end
+  enter(job, st, new, 'parked', 0)
+  route(job, st, new)
+end
+
+local function restore(job, live, new, packed)
+  local saved = cjson.decode(packed)
+  if live then
+    local old = definition(job, live)
+    leave(job, live, old)
+    fence(job, live, old, new, FINAL[saved.place])
+  end
+  redis.call(new.cyclic and 'SADD' or 'SREM', p .. 'cyclics', job)
+  restore_letter(job, saved.letter)
+  if saved.evidence == '' then
+    redis.call('HDEL', p .. 'evidence', job)
+  else
+    redis.call('HSET', p .. 'evidence', job, saved.evidence)
+  end
+  if #saved.totals > 0 and redis.call('EXISTS', p .. 'cyc:' .. job) == 0 then
+    redis.call('HSET', p .. 'cyc:' .. job, unpack(saved.totals))
+  end
+  settle_down(job, restored_state(live, saved), new, saved, live)
+end
+
 local function apply(job)
   local st = read_state(job)
   local new_text = definition_text(job, revision)
@@ -82,6 +142,8 @@ local function apply(job)
     return
   end
   local new = cjson.decode(new_text)
+  local saved = restoring and redis.call('HGET', p .. 'restored', job)
+  if saved then return restore(job, st, new, saved) end
   if st then replace(job, st, new_text, new) else add(job, new) end
 end
 
@@ -106,7 +168,8 @@ local function finish()
     keep_request(id, cjson.decode(phase.text), staged[4] or '')
   end
   redis.call('HSET', KEYS[1], 'meta', staged[1], 'queues', staged[3])
-  redis.call('HDEL', KEYS[1], 'loading', 'staged_meta', 'staged_phases', 'staged_queues', 'staged_by')
+  redis.call('HDEL', KEYS[1], 'loading', 'restoring', 'staged_meta', 'staged_phases', 'staged_queues', 'staged_by')
+  redis.call('UNLINK', p .. 'restored')
   redis.call('UNLINK', p .. 'defs:' .. text(revision - 1))
   loading, awaiting = false, {}
   for _, phase in ipairs(phases) do refresh_phase(text(phase.id)) end

@@ -84,12 +84,39 @@ local function flush_counts()
   counted = {}
 end
 
+-- Holds fast where every job stands: copies that go by themselves, to be written as a snapshot by whoever reads them.
+local function capture(ttl_ms)
+  local number = redis.call('HINCRBY', p .. 'plan', 'captures', 1)
+  local at = p .. 'capture:' .. number .. ':'
+  for _, part in ipairs({'plan', 'phases', 'approvals', 'state', 'evidence'}) do
+    redis.call('COPY', p .. part, at .. part)
+    redis.call('PEXPIRE', at .. part, ttl_ms)
+  end
+  local newest = redis.call('XREVRANGE', p .. 'journal', '+', '-', 'COUNT', 1)[1]
+  redis.call('HSET', at .. 'plan', 'captured_at', text(now), 'captured_journal', newest and newest[1] or '0-0')
+  return number
+end
+
+local function drop_capture(number)
+  local at = p .. 'capture:' .. number .. ':'
+  redis.call('UNLINK', at .. 'plan', at .. 'phases', at .. 'approvals', at .. 'state', at .. 'evidence')
+end
+
+-- Before a phase is reached. Promotions that follow each other faster than heartbeats leave the newest captures.
+local function capture_promotion()
+  if redis.call('HLEN', p .. 'state') > LIMITS.CAPTURE_JOBS then return end
+  redis.call('RPUSH', p .. 'captures', capture(LIMITS.CAPTURE_KEPT_MS))
+  if redis.call('LLEN', p .. 'captures') > LIMITS.CAPTURES then drop_capture(redis.call('LPOP', p .. 'captures')) end
+end
+
 local function advance_frontier()
   flush_counts()
   if loading or not loaded then return end -- a plan without phases yet is not sovereign
   local first = redis.call('ZRANGE', p .. 'phases:open', 0, 0)[1]
   local new = first and tonumber(first) or LIMITS.SOVEREIGN
   if new == front and new <= reached then return end
+  local ahead_of = redis.call('ZRANGEBYSCORE', p .. 'phases:order', '(' .. text(reached), text(new), 'LIMIT', 0, 1)[1]
+  if reached >= 0 and ahead_of then capture_promotion() end
   redis.call('HSET', p .. 'plan', 'frontier', text(new))
   -- A sovereign plan is past phases that it never had; those that are added then are reached all the same.
   local from = '(' .. text(math.min(front, reached))

@@ -1,0 +1,228 @@
+"""Snapshots of a plan in Redis: read from a capture in pieces, restored like a load, kept beside the plan."""
+
+import json
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any, cast
+
+from redis.client import NEVER_DECODE
+
+from moie_worker.adapters.redis.base import Base
+from moie_worker.adapters.redis.loading import CHANGED, CHUNK, STAGE_TTL_S, Loading
+from moie_worker.errors import RefusedError
+from moie_worker.plan.definition import canonical
+from moie_worker.plan.limits import SNAPSHOT_BYTES, SNAPSHOTS
+from moie_worker.plan.snapshot import KEPT, OPEN, SCORED, Manifest, Saved, SavedJob, order
+from moie_worker.plan.states import Place
+
+FLAGS = ("paused", "cancelled", "frontier", "reached")
+PASSING = ("claimed_until",)  # fields of a letter that say what somebody does just now
+WINDOW = "window_failures"  # counts what a log holds that is not saved
+PAGE = 5000  # jobs read at once: some milliseconds of Redis
+PLACES = frozenset(map(str, KEPT))
+SCORES = frozenset(map(str, SCORED))
+
+
+class Saving(Loading):
+    """Capture, read, restore."""
+
+    def capture(self) -> str:
+        """Hold fast where every job stands now, in one step; returns the name of the capture. It goes by itself."""
+        return str(self.call("capture"))
+
+    def captures(self) -> list[str]:
+        """Captures that promotions left, the oldest first."""
+        with self.reaching():
+            return [str(number) for number in self.client.lrange(self.key("captures"), 0, -1)]
+
+    def drop(self, capture: str) -> None:
+        """The capture was saved."""
+        self.call("drop_capture", {"number": capture})
+
+    def saved(self, capture: str) -> Saved | None:
+        """Read a capture in pieces; None when it is gone, or when another revision was loaded meanwhile."""
+        plan = self._all("capture", capture, "plan")
+        if not plan.get("revision") or plan.get("loading") == "1":
+            return None
+        letters = dict(self._letters())
+        lines = self._lines(capture, plan["revision"], letters)
+        if lines is None:
+            return None
+        return Saved(
+            plan=self.plan,
+            revision=int(plan["revision"]),
+            at=int(plan["captured_at"]),
+            journal=plan["captured_journal"],
+            flags={name: plan[name] for name in FLAGS if name in plan},
+            meta=json.loads(plan["meta"]),
+            phases=self._all("capture", capture, "phases"),
+            approvals={phase: _request(text) for phase, text in self._all("capture", capture, "approvals").items()},
+            letters=letters,
+            totals=dict(self._totals()),
+            lines=order(lines),
+        )
+
+    def _all(self, *parts: str) -> dict[str, str]:
+        """A hash, in pieces."""
+        found: dict[str, str] = {}
+        cursor = 0
+        while True:
+            with self.reaching():
+                page: Any
+                cursor, page = self.client.hscan(self.key(*parts), cursor, count=PAGE)
+            found.update(page)
+            if cursor == 0:
+                return found
+
+    def _lines(self, capture: str, revision: str, letters: Mapping[str, Any]) -> list[str] | None:
+        states = self._all("capture", capture, "state")
+        evidence = self._all("capture", capture, "evidence")
+        definitions = self._all("defs", revision)
+        if not states.keys() <= definitions.keys():
+            return None
+        return [
+            _line(job, packed, definitions[job], evidence.get(job, ""), f"job:{job}" in letters)
+            for job, packed in states.items()
+        ]
+
+    def _letters(self) -> Iterator[tuple[str, dict[str, str]]]:
+        with self.reaching():
+            letters = [str(letter) for letter in self.client.zrange(self.key("dead"), 0, -1)]
+        for letter, fields in self._hashes("dead", letters):
+            yield letter, {name: value for name, value in fields.items() if name not in PASSING}
+
+    def _totals(self) -> Iterator[tuple[str, dict[str, str]]]:
+        with self.reaching():
+            jobs = sorted(str(job) for job in self.client.smembers(self.key("cyclics")))
+        for job, fields in self._hashes("cyc", jobs):
+            yield job, {name: value for name, value in fields.items() if name != WINDOW}
+
+    def _hashes(self, kind: str, names: list[str]) -> Iterator[tuple[str, dict[str, str]]]:
+        """Those that are there, some at a time."""
+        for start in range(0, len(names), CHUNK):
+            some = names[start : start + CHUNK]
+            with self.reaching(), self.client.pipeline(transaction=False) as pipe:
+                for name in some:
+                    pipe.hgetall(self.key(kind, name))
+                found = pipe.execute()
+            yield from ((name, fields) for name, fields in zip(some, found, strict=True) if fields)
+
+    def restore(
+        self, saved: Saved, base: int, who: str, why: str, progress: Callable[[int], None] = lambda _: None
+    ) -> int:
+        """Stage and commit what was saved over revision `base`; returns the new revision. `apply` does the rest.
+
+        Raises RefusedError when somebody else changed the plan.
+        """
+        self._refuse_unless_at(base)
+        stage = secrets.token_hex(8)
+        keys = [self.key("stage", stage, part) for part in ("defs", "todo", "restored")]
+        for start in range(0, len(saved.jobs), CHUNK):
+            chunk = saved.jobs[start : start + CHUNK]
+            self._stage(keys, chunk, saved)
+            progress(len(chunk))
+        with self.reaching():
+            self._stage_gone({job.id for job in saved.jobs}, keys[1])
+        revision = self.call_with("commit_restore", keys, _committed(saved, base, who, why))
+        if not revision:
+            raise RefusedError(CHANGED)
+        return int(revision)
+
+    def _stage(self, keys: list[str], jobs: tuple[SavedJob, ...], saved: Saved) -> None:
+        definitions, todo, restored = keys
+        with self.reaching(), self.client.pipeline(transaction=False) as pipe:
+            pipe.hset(definitions, mapping={job.id: job.definition for job in jobs})
+            pipe.rpush(todo, *(job.id for job in jobs))
+            pipe.hset(restored, mapping={job.id: _staged(job, saved) for job in jobs})
+            for key in keys:
+                pipe.expire(key, STAGE_TTL_S)
+            pipe.execute()
+
+
+class RedisShelf(Base):
+    """Snapshots beside the plan that they are of."""
+
+    @property
+    def where(self) -> str:
+        """In words of people."""
+        return f"Redis at {self._where}"
+
+    def put(self, manifest: Manifest, data: bytes) -> None:
+        """Keep a snapshot as a whole, and remove what is too many."""
+        self.call(
+            "snapshot_keep",
+            {
+                "name": manifest.name,
+                "kind": manifest.kind,
+                "manifest": manifest.to_json(),
+                "data": data,
+                "most": SNAPSHOTS,
+                "most_bytes": SNAPSHOT_BYTES,
+            },
+        )
+
+    def index(self) -> list[Manifest]:
+        """What is kept of the plan, the oldest first."""
+        with self.reaching():
+            found = cast(dict[str, str], self.client.hgetall(self.key("snapshots")))
+        return [Manifest.from_json(text) for _, text in sorted(found.items())]
+
+    def get(self, name: str) -> bytes | None:
+        """The file of a snapshot; None when it is not here."""
+        with self.reaching():
+            read: Any = self.client.execute_command
+            found = read("GET", self.key("snapshot", name), **{NEVER_DECODE: []})
+        return cast("bytes | None", found)
+
+
+def _line(job: str, packed: str, definition: str, evidence: str, has_letter: bool) -> str:
+    """A job as it is saved, from the packed text of its state: there are many, so no object is made of each."""
+    place, _, _, attempts, losses, solo, _, ms, first, score, slot, _ = packed.split("|", 11)
+    if place == Place.RUNNING:
+        attempts = str(max(0, int(attempts) - 1))  # begun and not ended: it counts as never begun
+    if place == Place.DEAD and not has_letter:  # the letter was discarded since the capture
+        place = Place.CANCELLED
+    if place not in SCORES:
+        score = "0"
+    if place not in PLACES:
+        place = OPEN
+    return f"{job}\t{place}|{attempts}|{losses}|{solo}|{ms}|{first}|{score}|{slot}\t{definition}\t{evidence}"
+
+
+def _request(text: str) -> str:
+    """A request with its keys in order; Lua writes them in any, and an empty list as {}."""
+    fields = json.loads(text)
+    return canonical(fields | {"yes": fields.get("yes") or []})
+
+
+def _staged(job: SavedJob, saved: Saved) -> str:
+    fields = asdict(job)
+    del fields["id"], fields["definition"]
+    return json.dumps(
+        fields
+        | {"letter": _flat(saved.letters.get(f"job:{job.id}", {})), "totals": _flat(saved.totals.get(job.id, {}))}
+    )
+
+
+def _flat(fields: Mapping[str, str]) -> list[str]:
+    return [text for pair in fields.items() for text in pair]
+
+
+def _committed(saved: Saved, base: int, who: str, why: str) -> dict[str, Any]:
+    revision = (base or saved.revision) + 1
+    others = {letter: _flat(fields) for letter, fields in saved.letters.items() if not letter.startswith("job:")}
+    phases = [{"id": int(phase), "text": text} for phase, text in sorted(saved.phases.items())]
+    return {
+        "base": base,
+        "revision": revision,
+        "meta": canonical(saved.meta),
+        "phases": canonical(phases),
+        "queues": json.dumps(saved.queues),
+        "approvals": canonical(dict(saved.approvals)),
+        "letters": canonical(others),
+        "flags": canonical(dict(saved.flags)),
+        "who": who,
+        "why": why,
+        "data": json.dumps({"revision": revision, "saved_revision": saved.revision, "saved_at": saved.at}),
+    }

@@ -1,0 +1,163 @@
+"""Backup, restore and rollback by command, on a real Redis."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import redis
+
+from moie_worker.adapters.redis.connect import connect
+from moie_worker.adapters.redis.store import RedisStore
+from moie_worker.plan.flow import Settlement
+from moie_worker.plan.states import Outcome, Place
+from tests.cli_kit import Cli, cli, digest
+
+__all__ = ["cli"]
+
+PLAN = """
+version: 3
+meta: {project: A project}
+phases:
+  - id: 1
+    name: ONE
+    jobs:
+      - {id: "1.1", task: good, verification_cmd: "true"}
+      - {id: "1.2", task: bad, verification_cmd: "false"}
+  - id: 2
+    name: TWO
+    approval: required
+    jobs: [{id: "2.1", task: later, verification_cmd: "true"}]
+  - id: 5
+    name: FIVE
+    jobs: [{id: "5.1", task: watch, status: cyclic, verification_cmd: "true", schedule: {every: 10m}, start: at_load}]
+"""
+
+
+@pytest.fixture
+def store(redis_url: str, cli: Cli, tmp_path: Path) -> RedisStore:
+    """A loaded plan whose first job is verified."""
+    file = tmp_path / "plan.yaml"
+    file.write_text(PLAN)
+    cli.says("load", str(file))
+    made = RedisStore(connect(redis_url), "default")
+    verify(made, "1.1")
+    return made
+
+
+def verify(store: RedisStore, job: str, place: Place = Place.COMPLETED, reason: str = "") -> None:
+    """Let a due job come to an end; what else is offered is given back."""
+    outcome = Outcome.PASSED if place is Place.COMPLETED else Outcome.BROKEN
+    for hint in store.reserve("default", 10, f"t-{job}").hints:
+        for attempt in store.begin(hint, f"n-{hint.id}", "w@h", timedelta(seconds=30)):
+            if attempt.definition.id != job:
+                store.release([attempt.token], hint, done=True)
+                continue
+            evidence = json.dumps({"outcome": outcome, "message": "it — ended\n", "head": "tab\there"})
+            told = Settlement(attempt.token, job, outcome, place, reason=reason, evidence=evidence, duration_ms=12)
+            store.settle([told], hint, done=True)
+
+
+def take(cli: Cli) -> dict[str, str]:
+    return dict(cli.json("backup", "create"))
+
+
+def places(store: RedisStore) -> dict[str, Place]:
+    return {view.definition.id: view.place for view in store.all_jobs()}
+
+
+def test_a_restore_into_an_empty_redis_has_the_digest_that_was_saved(
+    cli: Cli, store: RedisStore, redis_client: "redis.Redis"
+) -> None:
+    cli.says("approve", "2", "--why", "looked at it")
+    verify(store, "1.2", Place.DEAD, "cannot be run")
+    before = take(cli)
+    evidence = store.job("1.1").evidence
+    redis_client.flushall()
+    restored = cli.json("backup", "restore")
+    assert restored["snapshot"] == before["name"]
+    after = take(cli)
+    assert after["digest"] == before["digest"]
+    assert int(after["revision"]) == int(before["revision"]) + 1
+    assert store.job("1.1").evidence == evidence
+    assert store.overview().approvals[2].yes[0].why == "looked at it"
+    assert cli.json("dead", "list")[0]["reason"] == "cannot be run"
+
+
+def test_it_is_kept_in_redis_and_on_disk_for_its_owner_only(cli: Cli, store: RedisStore) -> None:
+    name = take(cli)["name"]
+    (listed,) = cli.json("backup", "list")
+    assert listed["name"] == name
+    assert [place.partition(" ")[0] for place in listed["kept"]] == [str(cli.home / "snapshots" / "default"), "Redis"]
+    file = cli.home / "snapshots" / "default" / f"{name}.moie"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_rollback_is_told_before_and_undone_by_another(cli: Cli, store: RedisStore) -> None:
+    before = take(cli)
+    verify(store, "1.2")
+    seen = digest(store.client)
+    told = cli.json("rollback", "--to", before["name"], "--dry-run")
+    assert told["changes"] == {"completed -> open": ["1.2"]}
+    assert digest(store.client) == seen, "a dry run changes nothing"
+    cli.says("rollback", "--to", before["name"], "--why", "too early")
+    assert places(store)["1.2"] is Place.READY
+    replaced = next(each["name"] for each in cli.json("backup", "list") if each["kind"] == "replaced")
+    cli.says("rollback", "--to", replaced)
+    assert places(store)["1.2"] is Place.COMPLETED
+    assert "restored as revision 2" in cli.says("journal")
+
+
+def test_a_loaded_plan_is_not_replaced_by_a_command_without_a_name(cli: Cli, store: RedisStore) -> None:
+    take(cli)
+    assert "name the snapshot" in cli.fails(2, "backup", "restore")
+    assert "no snapshot '20260101T000000.000Z-r1-manual'" in cli.fails(
+        1, "rollback", "--to", "20260101T000000.000Z-r1-manual"
+    )
+    assert "no snapshot" in cli.fails(1, "rollback", "--to", "../../secrets")
+
+
+def test_a_damaged_file_is_refused_and_the_other_copy_is_taken(
+    cli: Cli, store: RedisStore, redis_client: "redis.Redis"
+) -> None:
+    name = take(cli)["name"]
+    file = cli.home / "snapshots" / "default" / f"{name}.moie"
+    raw = bytearray(file.read_bytes())
+    raw[-10] ^= 1
+    file.write_bytes(raw)
+    cli.says("backup", "restore", name, "--dry-run")  # from Redis
+    redis_client.flushall()
+    assert "is damaged" in cli.fails(2, "backup", "restore")
+    assert redis_client.hget("moie:{default}:plan", "revision") is None
+
+
+def test_a_link_in_place_of_a_file_is_not_followed(cli: Cli, store: RedisStore, redis_client: "redis.Redis") -> None:
+    name = take(cli)["name"]
+    file = cli.home / "snapshots" / "default" / f"{name}.moie"
+    file.rename(file.with_name("elsewhere"))
+    file.symlink_to("elsewhere")
+    redis_client.flushall()
+    assert "no snapshot" in cli.fails(1, "backup", "restore")
+    assert "cannot read" in cli.fails(1, "backup", "restore", name)
+
+
+def test_a_file_from_elsewhere_restores_under_another_name(cli: Cli, store: RedisStore) -> None:
+    name = take(cli)["name"]
+    file = str(cli.home / "snapshots" / "default" / f"{name}.moie")
+    cli.says("backup", "restore", "--from", file, "--plan", "copy")
+    assert places(RedisStore(store.client, "copy"))["1.1"] is Place.COMPLETED
+
+
+def test_a_disk_that_takes_nothing_is_said_and_redis_keeps_it(cli: Cli, store: RedisStore) -> None:
+    first = take(cli)["name"]
+    folder = cli.home / "snapshots" / "default"
+    (folder / "elsewhere").mkdir()
+    folder.rename(cli.home / "kept")
+    folder.write_text("a file where the directory should be")
+    done = cli.run("backup", "create")
+    assert done.exit_code == 1
+    assert "cannot keep a snapshot" in done.stderr
+    names = [each["name"] for each in cli.json("backup", "list")]
+    assert len(names) == 2
+    assert (cli.home / "kept" / f"{first}.moie").exists()
