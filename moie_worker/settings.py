@@ -118,6 +118,13 @@ class Settings(BaseSettings):
     output_tail: int = Field(
         2048, ge=0, le=1_048_576, description="Bytes kept from the end of the output of a command."
     )
+    receipts_kept: int = Field(
+        100_000,
+        ge=1,
+        le=10_000_000,
+        description="Sealed receipts of a plan that Redis keeps, about 0.8 kB each; older ones are dropped. "
+        "What is not sealed yet is never dropped.",
+    )
     arxiv_url: HttpUrl = Field(
         "https://export.arxiv.org/api/query",
         description="The arXiv API that the action `arxiv_scan` asks.",

@@ -1,5 +1,7 @@
 """From settings to adapters to the heart: the one place that knows all of them."""
 
+import logging
+import socket
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +21,13 @@ from moie_worker.adapters.redis.snapshots import RedisShelf
 from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.adapters.shell import ShellRunner
 from moie_worker.adapters.snapshot_folder import SnapshotFolder
+from moie_worker.errors import MoieError
+from moie_worker.heart.receipts import Sealer
 from moie_worker.heart.snapshots import Keeper, before_heartbeat
 from moie_worker.heart.trust import Trust
 from moie_worker.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,27 @@ class System:
         """What the heart needs to execute signed jobs only; None when it executes all. Raises InputError."""
         authors = self.authors
         return Trust(authors, self.alerts) if authors is not None else None
+
+    @cached_property
+    def receipt_signer(self) -> KeySigner | None:
+        """The key of this machine's workers; None, and a line in the log, where there can be none."""
+        try:
+            return self.keys.worker(socket.gethostname())
+        except (MoieError, OSError) as error:
+            log.error("no receipts are written: %s. Set MOIE_KEYS to a folder that workers can write to", error)
+            return None
+
+    def receipt_keys(self) -> KeyRing:
+        """Whose receipts count on this machine: its own workers', and those that it trusts. Raises InputError."""
+        return KeyRing([*self.keys.held(Role.WORKER), *self.keys.trusted(Role.WORKER)])
+
+    def sealer(self, who: str) -> Sealer:
+        """Closes the chains of receipts; what is wrong with keys is in the log and keeps no heart from beating."""
+        try:
+            return Sealer(self.receipt_signer, self.receipt_keys(), self.settings.receipts_kept, who)
+        except MoieError as error:
+            log.error("no receipts are sealed: %s", error)
+            return Sealer(None, KeyRing([]), self.settings.receipts_kept, who)
 
     def store(self, plan: str | None = None) -> RedisStore:
         """A plan; the one of the settings unless named."""

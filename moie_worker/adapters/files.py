@@ -1,26 +1,27 @@
 """Files that are never half written."""
 
 import os
+import secrets
 from pathlib import Path
 
 
 def write_private(path: Path, data: str | bytes) -> None:
     """Replace a file as a whole; readable by its owner only. What was there stays when it cannot be written."""
-    _stage(path, data).replace(path)
+    _stage(path.with_name(f".{path.name}.new"), data).replace(path)
     _sync(path.parent)
 
 
 def create_private(path: Path, text: str) -> None:
     """Make a file that was not there, readable by its owner only. Raises FileExistsError."""
-    new = _stage(path, text)
+    # A name of its own: of two processes that try at once, one must not be given what the other has half written.
+    new = _stage(path.with_name(f".{path.name}.{secrets.token_hex(4)}.new"), text)
     try:
         path.hardlink_to(new)
     finally:
         new.unlink()
 
 
-def _stage(path: Path, data: str | bytes) -> Path:
-    new = path.with_name(f".{path.name}.new")
+def _stage(new: Path, data: str | bytes) -> Path:
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:

@@ -147,11 +147,24 @@ class KeyFolder:
             raise InputError(f"{path}: holds no Ed25519 private key in PEM without a password")
         return _signer(private, name, role)
 
-    def held(self) -> list[PublicKey]:
-        """The public halves of the private keys that are here, by name."""
+    def worker(self, host: str) -> KeySigner:
+        """The key with which this machine signs receipts: the first one by name; when there is none, one is made.
+
+        Raises InputError, OSError.
+        """
+        if held := self.held(Role.WORKER):
+            return self.signer(held[0].name, Role.WORKER)
+        name = re.sub(r"[^A-Za-z0-9_-]", "-", host)[:64] or "worker"
+        try:
+            return self.make(name, Role.WORKER)
+        except RefusedError:  # another process was faster
+            return self.signer(name, Role.WORKER)
+
+    def held(self, *roles: Role) -> list[PublicKey]:
+        """The public halves of the private keys that are here, of some roles or of all, by name."""
         pairs = sorted(path.stem.rpartition(".")[::2] for path in self.root.glob("*.key"))
-        roles = set(Role)
-        return [self.signer(name, Role(role)).public for name, role in pairs if role in roles and NAME.fullmatch(name)]
+        wanted = set(roles or Role)
+        return [self.signer(name, Role(role)).public for name, role in pairs if role in wanted and NAME.fullmatch(name)]
 
     def trust(self, key: PublicKey) -> Path:
         """Trust a key from now on; returns its file. Raises RefusedError when its name stands for another one."""

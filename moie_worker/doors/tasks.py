@@ -65,6 +65,7 @@ def desk(plan: str, _pid: int, worker: str) -> hints.Desk:
         data_dir=system.data_dir,
         dice=random.random,
         wait=_wait,
+        signer=system.receipt_signer,
     )
     return hints.Desk(
         store=system.store(plan),
@@ -100,8 +101,8 @@ def work(self: Any, plan: str, queue: str, hint: str, jobs: list[str]) -> str:
 def heart_beat(self: Any) -> str:
     """One heartbeat of every plan; returns the reports."""
     system = here()
-    before = system.before_heartbeat
-    return heartbeat.beat_all(system.fleet, system.store, str(self.request.hostname), before)
+    who = str(self.request.hostname)
+    return heartbeat.beat_all(system.fleet, system.store, who, system.before_heartbeat, system.sealer(who))
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]

@@ -6,14 +6,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from moie_worker.heart.receipts import Scene, receipt_of
 from moie_worker.heart.trust import Trust, objection
 from moie_worker.plan.decide import Ended, crashed, refused, settlement, skipped, slot_of
 from moie_worker.plan.flow import Attempt, Settlement
 from moie_worker.plan.model import Job
 from moie_worker.plan.schedule import Fire, Skip, due_at
-from moie_worker.plan.states import Outcome, Overlap
+from moie_worker.plan.states import Outcome, Overlap, Place
 from moie_worker.plan.times import Ms, moment
-from moie_worker.ports import ActionContext, Clock, Command, Evidence, Notebook, Runner, Stop
+from moie_worker.ports import ActionContext, Clock, Command, Evidence, Notebook, Runner, Signer, Stop
 
 
 class Actions(Protocol):
@@ -38,6 +39,7 @@ class Tools:
     data_dir: Path
     dice: Callable[[], float]
     wait: Callable[[Stop, float], bool]  # False when the stop came first
+    signer: Signer | None = None  # without one, what is verified leaves no receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,11 @@ def _settle(run: Run, tools: Tools, evidence: Evidence, fire: Fire | None = None
         cpu_s=evidence.cpu_s,
         max_rss_bytes=evidence.max_rss_bytes,
     )
-    return settlement(run.job, run.attempt, ended, now, tools.dice(), fire)
+    found = settlement(run.job, run.attempt, ended, now, tools.dice(), fire)
+    if tools.signer is None or found.place is not Place.COMPLETED:
+        return found
+    scene = Scene(tools.plan, tools.host, tools.worker)
+    return replace(found, receipt=receipt_of(scene, run.attempt, run.job, evidence, now))
 
 
 def _record(run: Run, tools: Tools, evidence: Evidence) -> dict[str, Any]:

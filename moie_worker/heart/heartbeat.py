@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 from moie_worker.errors import MoieError, UnreachableError
+from moie_worker.heart.receipts import Sealer
 from moie_worker.plan.approval import expired_phases
 from moie_worker.plan.heartbeat import SHOWN, Snapshot, report
 from moie_worker.plan.limits import AUDIT
@@ -21,7 +22,13 @@ def nothing(_plan: str) -> str:
     return ""
 
 
-def beat_all(fleet: Fleet, store: Callable[[str], Store], who: str, before: Callable[[str], str] = nothing) -> str:
+def beat_all(
+    fleet: Fleet,
+    store: Callable[[str], Store],
+    who: str,
+    before: Callable[[str], str] = nothing,
+    sealer: Sealer | None = None,
+) -> str:
     """One heartbeat of every plan; what is wrong with one keeps no other from its own. Raises UnreachableError.
 
     What comes `before` it says, of a plan, what belongs into the report; empty when all went well.
@@ -29,7 +36,7 @@ def beat_all(fleet: Fleet, store: Callable[[str], Store], who: str, before: Call
     said: list[str] = []
     for plan in fleet.plans():
         try:
-            said.append(beat(store(plan), fleet, who, before))
+            said.append(beat(store(plan), fleet, who, before, sealer))
         except UnreachableError:
             raise
         except MoieError as error:
@@ -38,7 +45,9 @@ def beat_all(fleet: Fleet, store: Callable[[str], Store], who: str, before: Call
     return "\n".join(said) or "no plan is loaded"
 
 
-def beat(store: Store, fleet: Fleet, who: str, before: Callable[[str], str] = nothing) -> str:
+def beat(
+    store: Store, fleet: Fleet, who: str, before: Callable[[str], str] = nothing, sealer: Sealer | None = None
+) -> str:
     """One heartbeat of one plan; by itself it costs the same whatever the size of the plan. Returns its report.
 
     Raises UnreachableError.
@@ -57,6 +66,8 @@ def beat(store: Store, fleet: Fleet, who: str, before: Callable[[str], str] = no
         said += f"\nrepaired: {', '.join(repaired)}"
     if told:
         said += f"\n{told}"
+    if sealer and (sealed := sealer.seal(store, store.plan, snapshot.overview.now)):
+        said += f"\n{sealed}"
     store.beat(said, who)
     fleet.ring(store.plan)
     return said

@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 
 from moie_worker.errors import MoieError
 from moie_worker.heart.attempt import Run, Tools, opened, perform
+from moie_worker.heart.receipts import signed
 from moie_worker.heart.trust import Trust
 from moie_worker.plan.decide import crashed
 from moie_worker.plan.flow import Attempt, Hint, Settlement
@@ -250,7 +251,7 @@ def _settle(batch: Batch, desk: Desk, *, done: bool) -> bool:
     try:
         if given_back:
             desk.store.release(given_back, batch.hint, False)
-        desk.store.settle(settling, batch.hint, done)
+        desk.store.settle(signed(settling, desk.tools.signer), batch.hint, done)
     except MoieError as error:
         log.warning("cannot settle %d attempts yet: %s", len(settling), error)
         return False

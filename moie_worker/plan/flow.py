@@ -43,6 +43,7 @@ class Attempt:
     slot: Ms  # of a cyclic job: the due time it runs for, 0 when none was set yet
     started_at: Ms
     free_at: Ms  # of a cyclic job: when its last run ended, 0 when none did
+    revision: int = 0  # of the plan, when the job last changed
 
 
 class Stopped(StrEnum):
@@ -80,6 +81,7 @@ class Settlement:
     message: str = ""
     evidence: str = "{}"  # JSON
     measured: str = "{}"  # JSON: what the run log keeps of a run
+    receipt: str = ""  # JSON, of a job that is completed: what the worker says of it, signed before it is settled
     duration_ms: int = 0  # 0: nothing was run, so nothing is learnt about how long jobs take
 
 

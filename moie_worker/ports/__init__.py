@@ -2,6 +2,7 @@
 
 from moie_worker.ports.actions import Action, ActionContext, Item, Notebook, Pause
 from moie_worker.ports.memory import Alerts, DeadLetterBox, Meter, RunLog
+from moie_worker.ports.receipts import Drop, Receipts, Waiting
 from moie_worker.ports.signing import Signer, Verifier
 from moie_worker.ports.store import Fleet, Store
 from moie_worker.ports.world import Clock, Command, Evidence, Runner, Stop
@@ -13,16 +14,19 @@ __all__ = [
     "Clock",
     "Command",
     "DeadLetterBox",
+    "Drop",
     "Evidence",
     "Fleet",
     "Item",
     "Meter",
     "Notebook",
     "Pause",
+    "Receipts",
     "RunLog",
     "Runner",
     "Signer",
     "Stop",
     "Store",
     "Verifier",
+    "Waiting",
 ]

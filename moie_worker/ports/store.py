@@ -8,9 +8,10 @@ from moie_worker.plan.flow import Answer, Attempt, Hint, JobView, JournalEntry, 
 from moie_worker.plan.presence import Beat, Worker
 from moie_worker.plan.states import Place
 from moie_worker.plan.times import Ms
+from moie_worker.ports.receipts import Receipts
 
 
-class Store(Protocol):
+class Store(Receipts, Protocol):
     """The truth of one plan. PROTOCOL of the heart: every method is one atomic step; times are Redis' own."""
 
     @property

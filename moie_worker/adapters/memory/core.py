@@ -12,6 +12,7 @@ from moie_worker.plan.limits import BATCH, FIRST_ESTIMATE_MS, PRIORITY_MS, RUNS_
 from moie_worker.plan.needs import frontier, unmet
 from moie_worker.plan.states import Place
 from moie_worker.plan.times import Ms, moment
+from moie_worker.ports import Waiting
 
 
 @dataclass(slots=True)
@@ -100,6 +101,8 @@ class Core:
         self.letters: dict[str, Letter] = {}
         self.histories: dict[str, RunHistory] = {}
         self.journal: list[JournalEntry] = []
+        self.receipts: list[Waiting] = []
+        self.seal_lines: list[str] = []
 
     @property
     def now(self) -> Ms:
@@ -244,6 +247,12 @@ class Core:
         else:
             self.letters[job] = Letter(reason, old.attempts + attempts, old.first_at, self.now, deaths=old.deaths + 1)
         self.log("job.dead", job, why=reason)
+
+    def keep_receipt(self, packed: str) -> None:
+        """Add a receipt behind all others; its id grows though time stands still."""
+        last = self.receipts[-1].id if self.receipts else "0-0"
+        at, count = map(int, last.split("-"))
+        self.receipts.append(Waiting(f"{at}-{count + 1}" if at >= self.now else f"{self.now}-0", packed))
 
     def record_run(self, job: str, measured: Measured) -> None:
         """Add a run to the log and to the counters."""

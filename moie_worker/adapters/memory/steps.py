@@ -84,6 +84,7 @@ class Steps(Core):
             slot=lease.slot,
             started_at=lease.begun_at,
             free_at=self._free_at(job),
+            revision=state.revision,
         )
 
     def _free_at(self, job: str) -> Ms:
@@ -140,6 +141,8 @@ class Steps(Core):
             self._learn(state, this.duration_ms)
         if this.run is not None:
             self.record_run(job, Measured(**json.loads(this.measured)))
+        if this.receipt:
+            self.keep_receipt(this.receipt)
         self.log("job." + this.outcome, job, who=record.worker, why=this.message)
         if this.reason:
             self.bury(job, this.reason)

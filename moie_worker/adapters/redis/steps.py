@@ -10,6 +10,8 @@ from moie_worker.plan.definition import Definition
 from moie_worker.plan.flow import Answer, Attempt, Hint, Reserved, Settlement
 from moie_worker.plan.times import Ms, to_ms
 
+APART = ("evidence", "receipt")  # JSON that is kept as it comes: no script reads it
+
 
 class Steps(Base):
     """What beats and workers do."""
@@ -44,7 +46,7 @@ class Steps(Base):
 
     def settle(self, settlements: Sequence[Settlement], hint: Hint, done: bool) -> list[Answer]:
         """End attempts. `done` says that this was the last of the hint, which frees its slot."""
-        texts = [text for settlement in settlements for text in (json.dumps(_fields(settlement)), settlement.evidence)]
+        texts = [text for each in settlements for text in (json.dumps(_fields(each)), each.evidence, each.receipt)]
         return [Answer(a) for a in self.call("settle", [hint.queue, hint.id, int(done), *texts])]
 
     def release(self, tokens: Sequence[str], hint: Hint, done: bool) -> None:
@@ -68,7 +70,7 @@ class Steps(Base):
 
 
 def _attempt(row: Sequence[Any]) -> Attempt:
-    token, definition, attempts, losses, first_at, slot, started_at, free_at = row
+    token, definition, attempts, losses, first_at, slot, started_at, free_at, revision = row
     return Attempt(
         token=token,
         definition=Definition.from_json(definition),
@@ -78,8 +80,9 @@ def _attempt(row: Sequence[Any]) -> Attempt:
         slot=int(slot),
         started_at=int(started_at),
         free_at=int(free_at),
+        revision=int(revision),
     )
 
 
 def _fields(settlement: Settlement) -> dict[str, Any]:
-    return {name: getattr(settlement, name) for name in Settlement.__slots__ if name != "evidence"}
+    return {name: getattr(settlement, name) for name in Settlement.__slots__ if name not in APART}

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,26 @@ def write_document(path: Path, text: str, *, force: bool) -> None:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{path}: cannot be written: {reason}") from None
+
+
+def write_lines(path: Path, lines: Iterable[str], *, force: bool) -> None:
+    """Write a file line by line and show it when it is whole, over another one only when forced. Raises InputError."""
+    new = path.with_name(f".{path.name}.new")
+    try:
+        if not force and path.exists():
+            raise FileExistsError
+        with new.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{line}\n" for line in lines)
+        if force:
+            new.replace(path)
+        else:
+            path.hardlink_to(new)
+    except FileExistsError:
+        raise InputError(f"{path} is there already; give another name, or --force to overwrite it") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def shown(file: str) -> str:

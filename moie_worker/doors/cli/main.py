@@ -57,6 +57,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Guard": {
         "keys": ("keys", "make, list, show, trust: who may sign plans and receipts."),
+        "receipts": ("receipts", "list, export, verify: the proof of what was done."),
     },
 }
 

@@ -1,7 +1,7 @@
 -- Take the jobs of a hint that may run now. Everything is checked here; the same nonce again gets the same answer.
 -- KEYS plan
 -- ARGV queue hint nonce worker lease_ms (job…)
--- RETURNS {{token, definition, attempts, losses, first ms, slot ms, begun ms, free ms}, …}
+-- RETURNS {{token, definition, attempts, losses, first ms, slot ms, begun ms, free ms, revision}, …}
 -- USES time dead runs state phase move attempt
 local queue, hint, nonce, worker, lease = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local held = redis.call('HMGET', p .. 'plan', 'paused', 'cancelled')
@@ -11,7 +11,7 @@ local begun = {}
 local function answer(job, st, record)
   local free = definition(job, st).cyclic and redis.call('HGET', p .. 'cyc:' .. job, 'last_at') or '0'
   begun[#begun + 1] = {st.token, definition_text(job, st.drev), st.attempts, st.losses, text(st.first),
-    text(record.slot), text(record.begun), free}
+    text(record.slot), text(record.begun), free, st.rev}
 end
 
 local function take(job, st, def, number)

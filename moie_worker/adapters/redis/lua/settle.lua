@@ -1,6 +1,6 @@
 -- End attempts: place, counters, evidence, next slot, journal and frontier in one step, once.
 -- KEYS plan
--- ARGV queue hint done (settlement JSON, evidence JSON…)
+-- ARGV queue hint done (settlement JSON, evidence JSON, receipt JSON or nothing…)
 -- RETURNS for each settlement: settled, again, cancelled, superseded, removed or stale
 -- USES time dead runs state phase move attempt ending
 local queue, answers, estimates = ARGV[1], {}, {}
@@ -24,7 +24,7 @@ local function learn(st, def, ms)
   estimates[def.queue] = 0.8 * known + 0.2 * ms
 end
 
-local function settle(this, evidence, record, job, st, def)
+local function settle(this, evidence, receipt, record, job, st, def)
   redis.call('HSET', EVIDENCE, job, '{"token":"' .. this.token .. stamp
     .. (evidence == '{}' and '}' or ',' .. string.sub(evidence, 2)))
   if this.duration_ms > 0 then -- else nothing ran that could have killed its worker
@@ -32,6 +32,7 @@ local function settle(this, evidence, record, job, st, def)
     learn(st, def, this.duration_ms)
   end
   if this.run ~= cjson.null then log_run(job, this.run, this.measured) end
+  if receipt ~= '' then redis.call('XADD', p .. 'receipts', '*', 'r', receipt) end
   journal('job.' .. this.outcome, job, record.worker, this.message, '{}')
   if this.reason ~= '' then bury(job, st, this.reason) end
   if record.armed then write_state(job, st) else place(job, st, def, this) end
@@ -39,7 +40,7 @@ local function settle(this, evidence, record, job, st, def)
 end
 
 local settlements, tokens = {}, {}
-for i = 4, #ARGV, 2 do
+for i = 4, #ARGV, 3 do
   local this = cjson.decode(ARGV[i])
   settlements[#settlements + 1], tokens[#tokens + 1] = this, this.token
 end
@@ -52,7 +53,7 @@ for n, this in ipairs(settlements) do
     local st, def = job_of(record)
     drop_attempt(this.token)
     answer = not st and 'removed' or ended_otherwise(record, job, st, def)
-      or settle(this, ARGV[3 + 2 * n], record, job, st, def)
+      or settle(this, ARGV[2 + 3 * n], ARGV[3 + 3 * n], record, job, st, def)
   else
     local last = redis.call('HGET', EVIDENCE, this.job)
     answer = last and cjson.decode(last).token == this.token and 'again' or 'stale'

@@ -1,0 +1,171 @@
+"""Receipts on their way: made by whoever ran the check, signed when settled, sealed at a heartbeat."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from moie_worker.errors import RefusedError
+from moie_worker.plan.flow import Attempt, Settlement
+from moie_worker.plan.model import Job
+from moie_worker.plan.receipts import (
+    BATCH,
+    BEFORE_ANY,
+    ENVELOPE,
+    SEAL,
+    Receipt,
+    Seal,
+    command_digest,
+    envelope,
+    leaf,
+    linked,
+    read_seal,
+    rooted,
+    seal_body,
+    seal_line,
+    sha256,
+    time_text,
+)
+from moie_worker.plan.times import Ms
+from moie_worker.ports import Drop, Evidence, Receipts, Signer, Verifier, Waiting
+
+PAGE = 1000  # receipts under one seal at most
+OLD_SEALS = 32  # looked at for what may be dropped; each heartbeat that adds some drops as many
+NO_KEY = "RECEIPTS ARE NOT SEALED: this worker can use no key, see its log"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where a job was run."""
+
+    plan: str
+    host: str
+    worker: str
+
+
+def receipt_of(scene: Scene, attempt: Attempt, job: Job, evidence: Evidence, ended_at: Ms) -> str:
+    """What a worker says of a job that it found verified; not signed yet."""
+    return Receipt(
+        plan=scene.plan,
+        job=job.id,
+        revision=attempt.revision,
+        definition=attempt.definition.digest,
+        command=command_digest(job.verification_cmd or ""),
+        attempt=attempt.attempts,
+        token=attempt.token,
+        exit_code=evidence.exit_code,
+        output=evidence.sha256,
+        output_bytes=evidence.output_bytes,
+        host=scene.host,
+        worker=scene.worker,
+        started_at=time_text(attempt.started_at),
+        ended_at=time_text(ended_at),
+    ).to_json()
+
+
+def signed(settlements: Sequence[Settlement], signer: Signer | None) -> list[Settlement]:
+    """The settlements with their receipts under one signature: a signature costs more than all else of a receipt."""
+    bodies = [each.receipt for each in settlements if each.receipt]
+    if signer is None or not bodies:
+        return list(settlements)
+    root, proofs = rooted([leaf(body) for body in bodies])
+    signature = signer.sign(BATCH + root)
+    made = (envelope(body, proof, signer.key_id, signature) for body, proof in zip(bodies, proofs, strict=True))
+    return [replace(each, receipt=next(made)) if each.receipt else each for each in settlements]
+
+
+@dataclass(frozen=True, slots=True)
+class Sealer:
+    """Closes the chain of receipts at each heartbeat. Without a signer it says so and does nothing."""
+
+    signer: Signer | None
+    verifier: Verifier
+    kept: int  # receipts of a plan that are kept; whole seals go, so there may be some more
+    who: str
+
+    def seal(self, store: Receipts, plan: str, now: Ms) -> str:
+        """Seal what waits; returns a line for the report, empty when nothing waited. Raises UnreachableError."""
+        if self.signer is None:
+            return NO_KEY
+        number = foreign = 0
+        try:
+            while step := self._step(self.signer, store, plan, now):
+                number, foreign = number + step.number, foreign + step.foreign
+                said = f"sealed: {number} receipts, {step.seal.count} in all, head {step.seal.head}"
+                if step.number + step.foreign < PAGE:
+                    break
+        except RefusedError as error:
+            log.error("the receipts of plan %s are not sealed: %s", plan, error)
+            return f"RECEIPTS ARE NOT SEALED: {error}"
+        if not number and not foreign:
+            return ""
+        return said + (f"\nremoved from the receipts, not written by a worker: {foreign}" if foreign else "")
+
+    def _step(self, signer: Signer, store: Receipts, plan: str, now: Ms) -> "_Step | None":
+        """One seal; None when nothing waits, or somebody else sealed it meanwhile."""
+        before = store.last_seal()
+        last = self._trusted(before, plan)
+        page = store.receipts_after(last.id, PAGE)
+        if not page:
+            return None
+        foreign = [each.id for each in page if not ENVELOPE.fullmatch(each.packed)]
+        ours = [each for each in page if ENVELOPE.fullmatch(each.packed)]
+        seal = _sealing(last, ours, time_text(now), self.who)
+        begins, drop = self._drop(store, seal)
+        seal = replace(seal, begins=begins)
+        signature = signer.sign(SEAL + seal_body(seal).encode())
+        if not store.seal(before, seal_line(seal, signer.key_id, signature), foreign, drop):
+            return None
+        return _Step(seal, len(ours), len(foreign))
+
+    def _trusted(self, line: str, plan: str) -> Seal:
+        """The newest seal. Raises RefusedError for one that nobody we trust has made: the chain may be another's."""
+        if not line:
+            return Seal(plan=plan, begins=1, count=0, id="", head=BEFORE_ANY, sealed_at="", sealed_by="")
+        try:
+            found = read_seal(line)
+            signature = bytes.fromhex(found.signature)
+        except ValueError as error:
+            raise RefusedError(f"the newest seal is none: {error}. Restore it from a backup of Redis") from None
+        if found.seal.plan != plan or not self.verifier.verify(
+            found.signer, SEAL + seal_body(found.seal).encode(), signature
+        ):
+            raise RefusedError(
+                f"the newest seal (receipt {found.seal.count}) is not signed by a key trusted here ({found.signer}): "
+                "`moie keys trust` the worker that made it, or restore it from a backup of Redis"
+            )
+        return found.seal
+
+    def _drop(self, store: Receipts, seal: Seal) -> tuple[int, Drop | None]:
+        """The number that the kept receipts begin with, and what goes for that."""
+        begins, drop = seal.begins, None
+        if seal.count - begins < self.kept:
+            return begins, drop
+        for number, line in enumerate(store.seals(0, OLD_SEALS)):
+            try:
+                old = read_seal(line).seal
+            except ValueError:
+                break  # somebody wrote into Redis; a verification will say where
+            if seal.count - old.count < self.kept:
+                break
+            begins, drop = old.count + 1, Drop(number, old.id)
+        return begins, drop
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    seal: Seal
+    number: int
+    foreign: int
+
+
+def _sealing(last: Seal, receipts: Sequence[Waiting], at: str, who: str) -> Seal:
+    """The seal behind some more receipts."""
+    count, head, newest = last.count, last.head, last.id
+    for each in receipts:
+        count, newest = count + 1, each.id
+        head = sha256(linked(count, each.id, head, each.packed))
+    return Seal(
+        plan=last.plan, begins=last.begins, count=count, id=newest, head=head, sealed_at=at, sealed_by=who
+    )  # fmt: skip
