@@ -11,6 +11,7 @@ from moie_worker.actions import registry
 from moie_worker.adapters.clock import SystemClock
 from moie_worker.adapters.keys import KeyFolder, KeyRing, KeySigner, PublicKey, Role, parse_keys
 from moie_worker.adapters.redis.alerts import RedisAlerts
+from moie_worker.adapters.redis.chain import RedisChain
 from moie_worker.adapters.redis.connect import Client, connect
 from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
 from moie_worker.adapters.redis.fleet import RedisFleet
@@ -50,6 +51,11 @@ class System:
     def alerts(self) -> RedisAlerts:
         """What somebody has to be told of."""
         return RedisAlerts(self.client)
+
+    @cached_property
+    def chain(self) -> RedisChain:
+        """How far heartbeats come."""
+        return RedisChain(self.client)
 
     @cached_property
     def clock(self) -> SystemClock:

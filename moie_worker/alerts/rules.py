@@ -3,10 +3,21 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
+from moie_worker.plan.chain import Link, Missing
 from moie_worker.plan.flow import Overview
 from moie_worker.plan.health import heartbeat_health
 from moie_worker.plan.states import Health, PhaseStatus
 from moie_worker.plan.status import current_phase, phase_status
+
+LINK, HEARTBEAT, WORKER, PLAN = "link:", "heartbeat:", "worker:", "plan:"
+# What a missing link brings with it, besides all that is behind it in the chain.
+FOLLOWS: Mapping[Link, tuple[str, ...]] = {
+    Link.BEAT: (HEARTBEAT,),
+    Link.BROKER: (HEARTBEAT,),
+    Link.WORKER: (HEARTBEAT, WORKER),
+    Link.STATE: (HEARTBEAT, PLAN),
+    Link.OUTSIDE: (),
+}
 
 
 def stale_heartbeats(plans: Iterable[Overview], stale_after: timedelta) -> Mapping[str, str]:
@@ -15,7 +26,7 @@ def stale_heartbeats(plans: Iterable[Overview], stale_after: timedelta) -> Mappi
     for overview in plans:
         health, message = heartbeat_health(overview.flags.last_heartbeat, overview.now, stale_after)
         if health is Health.STALE:
-            found[f"heartbeat:{overview.flags.name}"] = f"plan {overview.flags.name}: {message}"
+            found[f"{HEARTBEAT}{overview.flags.name}"] = f"plan {overview.flags.name}: {message}"
     return found
 
 
@@ -35,13 +46,20 @@ def expired_approvals(plans: Iterable[Overview]) -> Mapping[str, str]:
 def gone_workers(names: Sequence[str]) -> Mapping[str, str]:
     """Workers that went without a word."""
     return {
-        f"worker:{name}": f"worker {name} is gone without a word; what it held is offered again when its leases end"
+        f"{WORKER}{name}": f"worker {name} is gone without a word; what it held is offered again when its leases end"
         for name in names
     }
 
 
-def no_beat(living: int, plans: int) -> Mapping[str, str]:
-    """No beat lives, so nothing is offered to the workers."""
-    if living or not plans:
-        return {}
-    return {"beat": "no beat is there: nothing becomes due. Start one: celery -A moie_worker beat"}
+def broken_link(missing: Missing | None) -> Mapping[str, str]:
+    """The link of the chain that does not hold."""
+    return {f"{LINK}{missing.link}": missing.message} if missing else {}
+
+
+def held_back(name: str, missing: Missing | None) -> bool:
+    """Whether an alert follows from the missing link, which is told instead: neither raised nor called over."""
+    if missing is None:
+        return False
+    links = list(Link)
+    behind = tuple(f"{LINK}{link}" for link in links[links.index(missing.link) + 1 :])
+    return name in behind or name.startswith(FOLLOWS[missing.link])

@@ -1,47 +1,93 @@
 """Watching the watcher: looks at what beat and workers should have said, from outside of both.
 
-Every worker does this on a timer of its own. An alert that several of them find is raised once, and cleared once.
+Every worker and every beat does this on a timer of its own. An alert that several of them find is raised once, and
+cleared once.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
 
-from moie_worker.alerts.rules import expired_approvals, gone_workers, no_beat, stale_heartbeats
+from moie_worker.alerts.rules import broken_link, expired_approvals, gone_workers, held_back, stale_heartbeats
 from moie_worker.errors import MoieError, UnreachableError
+from moie_worker.plan.chain import Missing, Sight, missing_link
 from moie_worker.plan.flow import Overview
 from moie_worker.plan.letters import LetterFilter, LetterKind
 from moie_worker.plan.pace import Pace
 from moie_worker.plan.signing import ALERT, REFUSED
-from moie_worker.ports import Alerts, DeadLetterBox, Fleet, Store
+from moie_worker.plan.times import Ms, to_ms
+from moie_worker.ports import Alerts, Chain, DeadLetterBox, Fleet, Store
+
+# Presence ends and returns by itself when a machine is slow: what is told has been so for a while, both ways.
+RAISE_AFTER = timedelta(seconds=10)
+CLEAR_AFTER = timedelta(seconds=20)
 
 log = logging.getLogger(__name__)
 
 
-def watch(
-    fleet: Fleet,
-    store: Callable[[str], Store],
-    letters: Callable[[str], DeadLetterBox],
-    alerts: Alerts,
-    pace: Pace,
-) -> None:
-    """Look once; raise what is new, clear what is over. Raises UnreachableError."""
-    plans, broken = _read(fleet, store)
-    _, missing = fleet.workers()
-    living, _ = fleet.beats()
-    found = {
-        **broken,
-        **stale_heartbeats(plans, pace.announced(living).limit),
-        **expired_approvals(plans),
-        **gone_workers(missing),
-        **no_beat(len(living), len(plans) + len(broken)),
-        **_refused([overview.flags.name for overview in plans], alerts.standing(), letters),
-    }
-    for name, message in found.items():
-        if alerts.raise_once(name, message):
-            log.critical("ALERT %s: %s", name, message)
-    for name, message in alerts.standing().items():
-        if name not in found and alerts.clear_once(name):
-            log.warning("RECOVERED %s: %s", name, message)
+@dataclass
+class Persistence:
+    """Since when things are so, as one watcher saw it."""
+
+    needed: timedelta
+    since: dict[str, Ms] = field(default_factory=dict)
+
+    def of(self, names: Iterable[str], now: Ms) -> list[str]:
+        """Those that have been so for long enough; who is not named has to begin again."""
+        self.since = {name: self.since.get(name, now) for name in names}
+        return [name for name, since in self.since.items() if now - since >= to_ms(self.needed)]
+
+
+@dataclass
+class Watch:
+    """One watcher, with what it saw before."""
+
+    fleet: Fleet
+    store: Callable[[str], Store]
+    letters: Callable[[str], DeadLetterBox]
+    chain: Chain
+    alerts: Alerts
+    pace: Pace
+    _bad: Persistence = field(default_factory=lambda: Persistence(RAISE_AFTER))
+    _good: Persistence = field(default_factory=lambda: Persistence(CLEAR_AFTER))
+
+    def look(self) -> bool:
+        """Raise what is new, clear what is over; True when something is not sure yet: look again soon.
+
+        Raises UnreachableError.
+        """
+        now = self.fleet.now()
+        standing = self.alerts.standing()
+        found, missing = self._found(now, standing)
+        told = {name: message for name, message in found.items() if not held_back(name, missing)}
+        new = [name for name in told if name not in standing]
+        over = [name for name in standing if name not in found and not held_back(name, missing)]
+        sure_bad, sure_good = self._bad.of(new, now), self._good.of(over, now)
+        for name in sure_bad:
+            if self.alerts.raise_once(name, told[name]):
+                log.critical("ALERT %s: %s", name, told[name])
+        for name in sure_good:
+            if self.alerts.clear_once(name):
+                log.warning("RECOVERED %s: %s", name, standing[name])
+        return len(new) + len(over) > len(sure_bad) + len(sure_good)
+
+    def _found(self, now: Ms, standing: Mapping[str, str]) -> tuple[dict[str, str], Missing | None]:
+        plans, broken = _read(self.fleet, self.store)
+        workers, gone = self.fleet.workers()
+        beats, _ = self.fleet.beats()
+        limit = self.pace.announced(beats).watched
+        trace, known = self.chain.trace(), len(plans) + len(broken)
+        missing = missing_link(Sight(now, limit, trace, beats, workers, gone, known))
+        found = {
+            **broken_link(missing),
+            **broken,
+            **stale_heartbeats(plans, limit),
+            **expired_approvals(plans),
+            **gone_workers(gone),
+            **_refused([overview.flags.name for overview in plans], standing, self.letters),
+        }
+        return found, missing
 
 
 def _refused(

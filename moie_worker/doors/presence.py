@@ -8,8 +8,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from moie_worker.alerts.watch import watch
+from moie_worker.alerts.unwritten import Unwritten
+from moie_worker.doors.lookout import TICK_S, Lookout
 from moie_worker.errors import MoieError
+from moie_worker.plan.chain import Pulse, Station
 from moie_worker.plan.presence import Worker
 from moie_worker.wiring import System
 
@@ -28,7 +30,11 @@ class Presence(threading.Thread):
         super().__init__(name="moie-presence", daemon=True)
         self._system = system
         self._worker = worker
+        self._lookout = Lookout(system)
+        self._unwritten = Unwritten()
         self._ended = threading.Event()
+        self._woken = threading.Event()
+        self._received: Pulse | None = None
 
     @classmethod
     def start_for(cls, system: System, consumer: Any) -> None:
@@ -41,29 +47,39 @@ class Presence(threading.Thread):
         """End: the worker takes nothing more."""
         if cls.current is not None:
             cls.current._ended.set()
+            cls.current._woken.set()
+
+    @classmethod
+    def received(cls, pulse: Pulse) -> None:
+        """The worker got a heartbeat from its broker. Written down by the timer: whoever consumes must not wait."""
+        if cls.current is not None:
+            cls.current._received = pulse
+            cls.current._woken.set()
 
     def run(self) -> None:
         """Say it every few seconds until the worker ends; now and then look after the others."""
-        said = looked = float("-inf")
-        pause = min(EVERY_S, self._check_s)
+        said = float("-inf")
         while not self._ended.is_set():
             now = self._system.clock.monotonic()
             if now - said >= EVERY_S:
                 said = now
-                self._try(lambda: self._system.fleet.worker_here(self._worker, TTL))
-            if now - looked >= self._check_s:
-                looked = now
-                self._try(self._look)
-            self._ended.wait(pause)
+                self._try(self._say_here)
+            if pulse := self._received:
+                self._received = None
+                self._try(lambda: self._system.chain.mark(Station.RECEIVED, pulse))
+            self._lookout.look()
+            self._woken.wait(TICK_S)
+            self._woken.clear()
         self._try(lambda: self._system.fleet.worker_left(self._worker.name))
 
-    @property
-    def _check_s(self) -> float:
-        return self._system.settings.stale_check.total_seconds()
-
-    def _look(self) -> None:
-        system = self._system
-        watch(system.fleet, system.store, system.dead_letters, system.alerts, system.settings.pace)
+    def _say_here(self) -> None:
+        clock = self._system.clock
+        try:
+            self._system.fleet.worker_here(self._worker, TTL)
+        except MoieError as error:
+            self._unwritten.failed(clock.monotonic(), str(error))
+            raise
+        self._unwritten.worked(clock.monotonic())
 
     def _try(self, act: Callable[[], None]) -> None:
         """Redis may be away; the thread must outlive that, and errors of ours too."""

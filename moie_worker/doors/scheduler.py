@@ -20,13 +20,16 @@ from typing import Any
 from celery.beat import ScheduleEntry, Scheduler
 
 from moie_worker.adapters.redis.entries import RedisEntries
+from moie_worker.addresses import redact
 from moie_worker.doors import entries as slots
 from moie_worker.doors.envelope import record
 from moie_worker.doors.hints import HEARTBEAT, WORK, broker_errors, publisher
+from moie_worker.doors.lookout import LookoutThread
 from moie_worker.doors.periodic import longest_gap
 from moie_worker.doors.state import same_redis, system_of
 from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart.dispatch import Dispatcher
+from moie_worker.plan.chain import DEFAULT_QUEUE, Pulse, Station
 from moie_worker.plan.presence import Beat
 from moie_worker.plan.times import Ms
 from moie_worker.wiring import System
@@ -138,7 +141,9 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
         return min(dues, default=None)
 
     def _keyed(self) -> dict[str, ScheduleEntry]:
-        return {slots.key(entry): entry for entry in self.schedule.values()}
+        """The heartbeat first: a broker that refuses is then seen by the entry that is traced."""
+        ordered = sorted(self.schedule.values(), key=lambda entry: entry.task != HEARTBEAT)
+        return {slots.key(entry): entry for entry in ordered}
 
     def _fire(self, key: str, entry: ScheduleEntry, kept: str, now: Ms) -> Ms:
         """Do what is to be done about an entry; returns when to look at it again."""
@@ -153,14 +158,26 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
         try:
             if self._fire_slot(key, entry, due.slot, kept, following.text(), now):
                 log.info("beat: sent %s (%s)", entry.name, entry.task)
+                queue = str(entry.options.get("queue") or self.app.conf.task_default_queue or DEFAULT_QUEUE)
+                self._trace(entry, due.slot, Station.SENT, queue)
         except MoieError:
             raise
-        except broker_errors(self.app):
+        except broker_errors(self.app) as error:
+            self._trace(entry, due.slot, Station.REFUSED, redact(str(error)))
             raise
         except Exception:
             log.exception("beat: %s cannot be sent; its next slot will be tried", entry.name)
             self._entries.advance(key, kept, following.text())
         return following.at
+
+    def _trace(self, entry: ScheduleEntry, slot: Ms, station: Station, note: str) -> None:
+        """Write down how far a heartbeat came; what cannot be written down is seen by what follows from that."""
+        if entry.task != HEARTBEAT:
+            return
+        try:
+            self._system.chain.mark(station, Pulse(f"{entry.name}:{slot}", slot), note)
+        except MoieError as error:
+            log.warning("beat: %s is not traced: %s", entry.name, error)
 
     def _fire_slot(self, key: str, entry: ScheduleEntry, slot: Ms, kept: str, following: str, now: Ms) -> bool:
         """Send the message of a slot; False when another beat was faster."""
@@ -204,6 +221,8 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
         fleet.beat_here(self._presence, PRESENCE)
         if self._said_at is None:
             atexit.register(self._say_gone)
+            if self._presence.heartbeat is not None:
+                LookoutThread(self._system).start()
         else:  # not in the first tick: beats that start together must hear of each other
             living, gone = fleet.beats()
             declared = {entry for beat in living for entry in beat.entries}

@@ -17,9 +17,11 @@ from moie_worker.adapters.stop import StopFlag
 from moie_worker.doors.hints import HEARTBEAT, WORK
 from moie_worker.doors.presence import Presence, slots_of
 from moie_worker.doors.slots import Slots
+from moie_worker.doors.task_letters import origin_of
 from moie_worker.errors import MoieError
 from moie_worker.heart import heartbeat, hints
 from moie_worker.heart.attempt import Tools
+from moie_worker.plan.chain import Pulse
 from moie_worker.plan.flow import Hint
 from moie_worker.ports import Stop
 
@@ -101,8 +103,23 @@ def work(self: Any, plan: str, queue: str, hint: str, jobs: list[str]) -> str:
 def heart_beat(self: Any) -> str:
     """One heartbeat of every plan; returns the reports."""
     system = here()
-    who = str(self.request.hostname)
-    return heartbeat.beat_all(system.fleet, system.store, who, system.before_heartbeat, system.sealer(who))
+    who, pulse = str(self.request.hostname), pulse_of(self.request)
+
+    def beat() -> heartbeat.Beaten:
+        return heartbeat.beat_all(system.fleet, system.store, who, system.before_heartbeat, system.sealer(who))
+
+    return (beat() if pulse is None else heartbeat.traced(system.chain, pulse, beat)).text
+
+
+def pulse_of(request: Any) -> Pulse | None:
+    """The heartbeat of a task that a beat sent; None of one that somebody asked for."""
+    return Pulse.of(str(request.id)) if origin_of(request).periodic else None
+
+
+@signals.task_received.connect  # type: ignore[untyped-decorator]
+def _on_received(request: Any, **_: Any) -> None:
+    if request.name == HEARTBEAT and (pulse := pulse_of(request._context)):
+        Presence.received(pulse)
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from moie_worker.plan.chain import Sight, missing_link
 from moie_worker.plan.duration import format_duration
 from moie_worker.plan.flow import Overview
 from moie_worker.plan.health import heartbeat_health
@@ -127,6 +128,15 @@ def trust_finding(authors: Sequence[str]) -> Finding:
         "`moie keys trust FILE` on every machine with a worker"
     )
     return _judged("signatures", bool(authors), told, wrong, Level.NOTE)
+
+
+def chain_finding(sight: Sight) -> Finding:
+    """Which link of beat, broker, worker, state and outside is missing, or how far the newest heartbeat came."""
+    if missing := missing_link(sight):
+        return Finding("chain", Level.FAULT, f"{missing.link}: {missing.message}")
+    passed = [mark.pulse.slot for mark in sight.trace.values()]
+    newest = [f"{mark.pulse.id} {station}" for station, mark in sight.trace.items() if mark.pulse.slot == max(passed)]
+    return Finding("chain", Level.OK, newest[-1] if newest else "no heartbeat was sent yet")
 
 
 def extra_findings(installed: Mapping[str, bool], broken: Mapping[str, str]) -> Iterator[Finding]:

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from moie_worker.plan.presence import Beat
 
+# Who died is known when its presence ends; before that nobody can tell a dead worker from a broker that loses messages.
+LEAST_WATCHED = timedelta(seconds=25)
 LEAST_LATE = timedelta(seconds=30)  # a machine under load is that late without anything being wrong
 
 
@@ -25,6 +27,11 @@ class Pace:
         if self.told is not None and self.told > self.period:
             return self.told
         return max(self.period * 3 / 2, self.period + LEAST_LATE)
+
+    @property
+    def watched(self) -> timedelta:
+        """The limit for alerts, which have to name who is at fault."""
+        return max(self.limit, LEAST_WATCHED)
 
     def announced(self, beats: Iterable[Beat]) -> "Pace":
         """With the period that living beats announce; the longest, where they are of two minds."""

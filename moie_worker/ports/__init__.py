@@ -1,7 +1,7 @@
 """What the heart asks of the world. Adapters answer it; neither side imports the other."""
 
 from moie_worker.ports.actions import Action, ActionContext, Item, Notebook, Pause
-from moie_worker.ports.memory import Alerts, DeadLetterBox, Meter, RunLog
+from moie_worker.ports.memory import Alerts, Chain, DeadLetterBox, Meter, RunLog
 from moie_worker.ports.receipts import Drop, Receipts, Waiting
 from moie_worker.ports.signing import Signer, Verifier
 from moie_worker.ports.store import Fleet, Store
@@ -11,6 +11,7 @@ __all__ = [
     "Action",
     "ActionContext",
     "Alerts",
+    "Chain",
     "Clock",
     "Command",
     "DeadLetterBox",

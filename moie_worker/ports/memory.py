@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Protocol
 
+from moie_worker.plan.chain import Pulse, Station, Trace
 from moie_worker.plan.letters import Claim, Death, Letter, LetterFilter, LetterPage, Measured, RunHistory, Watched
 
 
@@ -71,6 +72,18 @@ class Meter(Protocol):
 
     def __call__(self) -> Measured:
         """What was used since the meter was made."""
+        ...
+
+
+class Chain(Protocol):
+    """How far heartbeats come on their way through beat, broker, worker and state to the outside."""
+
+    def mark(self, station: Station, pulse: Pulse, note: str = "") -> None:
+        """A station saw a heartbeat. Raises UnreachableError, or MoieError where writing is refused."""
+        ...
+
+    def trace(self) -> Trace:
+        """The newest heartbeat of each station."""
         ...
 
 

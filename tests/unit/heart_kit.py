@@ -14,6 +14,7 @@ from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart.attempt import Tools
 from moie_worker.heart.hints import Desk
 from moie_worker.heart.trust import Trust
+from moie_worker.plan.chain import Mark, Pulse, Station, Trace
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.flow import Answer, Attempt, Hint, Overview, Settlement
 from moie_worker.plan.model import Plan
@@ -130,6 +131,25 @@ class FakeFleet:
     def listen(self, patience: timedelta) -> frozenset[str]:
         rung, self.rings = frozenset(self.rings), []
         return rung
+
+
+@dataclass
+class HeldChain:
+    """The way of heartbeats, as it was written down."""
+
+    time: ManualTime = field(default_factory=ManualTime)
+    marks: list[tuple[Station, Pulse, str]] = field(default_factory=list)
+    seen: dict[Station, Mark] = field(default_factory=dict)
+    error: MoieError | None = None
+
+    def mark(self, station: Station, pulse: Pulse, note: str = "") -> None:
+        if self.error:
+            raise self.error
+        self.marks.append((station, pulse, note))
+        self.seen[station] = Mark(pulse, self.time.now, note)
+
+    def trace(self) -> Trace:
+        return self.seen
 
 
 class FlakyStore(MemoryStore):

@@ -6,9 +6,10 @@ import pytest
 
 from moie_worker.adapters.memory.core import ManualTime
 from moie_worker.errors import MoieError, UnreachableError
-from moie_worker.heart.heartbeat import beat, beat_all
+from moie_worker.heart.heartbeat import beat, beat_all, traced
+from moie_worker.plan.chain import Pulse, Station
 from moie_worker.plan.states import Place
-from tests.unit.heart_kit import CYCLIC, FAILED, FakeFleet, FlakyStore, Heart, jobs, load
+from tests.unit.heart_kit import CYCLIC, FAILED, FakeFleet, FlakyStore, Heart, HeldChain, jobs, load
 
 
 def lines(heart: Heart) -> list[str]:
@@ -146,9 +147,26 @@ def test_a_plan_that_cannot_be_read_keeps_no_other_from_its_heartbeat() -> None:
     bad.cut, bad.error = {"overview": 1}, MoieError("Redis refused")
     fleet = FakeFleet(["bad", "good"])
     said = beat_all(fleet, {"bad": bad, "good": good}.__getitem__, "w")
-    assert said.startswith("plan bad has no heartbeat: Redis refused\nHEARTBEAT ")
+    assert said.text.startswith("plan bad has no heartbeat: Redis refused\nHEARTBEAT ")
+    assert said.without == {"bad": "Redis refused"}
     assert (bad.flags.beats, good.flags.beats) == (0, 1)
     assert fleet.rings == ["good"]  # its waiting jobs are to be looked at again
+
+
+def test_a_heartbeat_is_traced_to_its_record_and_says_which_plan_has_none() -> None:
+    store, chain, pulse = FlakyStore(ManualTime()), HeldChain(), Pulse("heartbeat:7", 7)
+    traced(chain, pulse, lambda: beat_all(FakeFleet(), lambda _: store, "w"))
+    assert chain.marks == [(Station.BEGUN, pulse, ""), (Station.RECORDED, pulse, "")]
+    store.cut, store.error = {"overview": 1}, MoieError("Redis refused")
+    traced(chain, pulse, lambda: beat_all(FakeFleet(), lambda _: store, "w"))
+    assert chain.marks[2:] == [(Station.BEGUN, pulse, ""), (Station.UNRECORDED, pulse, "plan default: Redis refused")]
+
+
+def test_a_heartbeat_counts_where_its_way_cannot_be_written_down() -> None:
+    store, chain = FlakyStore(ManualTime()), HeldChain()
+    chain.error = MoieError("Redis forbids this")
+    traced(chain, Pulse("heartbeat:7", 7), lambda: beat_all(FakeFleet(), lambda _: store, "w"))
+    assert store.flags.beats == 1
 
 
 def test_without_redis_there_is_no_heartbeat_of_any_plan() -> None:
@@ -159,4 +177,4 @@ def test_without_redis_there_is_no_heartbeat_of_any_plan() -> None:
 
 
 def test_without_a_plan_the_heartbeat_says_so() -> None:
-    assert beat_all(FakeFleet([]), lambda _: FlakyStore(ManualTime()), "w") == "no plan is loaded"
+    assert beat_all(FakeFleet([]), lambda _: FlakyStore(ManualTime()), "w").text == "no plan is loaded"

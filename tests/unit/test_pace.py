@@ -27,6 +27,11 @@ def test_a_limit_that_was_set_holds_unless_no_heartbeat_could_keep_it() -> None:
     assert Pace(20 * S, told=20 * S).limit == 50 * S
 
 
+def test_alerts_wait_until_presence_would_have_ended() -> None:
+    assert Pace(1 * S, told=3 * S).watched == 25 * S
+    assert Pace(600 * S).watched == 900 * S
+
+
 def test_what_living_beats_announce_counts_and_the_setting_where_none_does() -> None:
     mine = Pace(600 * S)
     assert mine.announced([beat("a", 15), beat("old", None)]).period == 15 * S

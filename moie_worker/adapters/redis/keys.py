@@ -9,7 +9,7 @@ PLAN_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 # Keys that never expire and are not a leak: all else must have a time to live.
 PERMANENT = re.compile(
-    r"moie:(?:plans|workers|beats|rings|entries:.+|alerts|alerts:events|"
+    r"moie:(?:plans|workers|beats|rings|entries:.+|alerts|alerts:events|chain|"
     r"\{[^}]+\}:(?:plan|phases|phases:order|phases:open|approvals|counts|state|evidence|cyclics|defs:\d+|load|"
     r"timed|ready:.+|waiting:.+|sent:.+|hints:.+|parked:.+|woken:\d+|wake|leases|attempts|"
     r"cyc:.+|runs:.+|receipts|receipts:seals|dead|dead:.+|journal|note:.+|captures|restored|snapshots|snapshot:.+))"
@@ -37,6 +37,7 @@ RINGS = "moie:rings"
 ENTRIES = "moie:entries"
 ALERTS = "moie:alerts"
 EVENTS = "moie:alerts:events"
+CHAIN = "moie:chain"
 
 
 def worker(name: str) -> str:

