@@ -3,6 +3,7 @@
 import re
 import ssl
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -33,6 +34,29 @@ def check_url(url: str, schemes: tuple[str, ...] = STATE_SCHEMES) -> None:
         raise ValueError("the path of a socket is absolute: unix:///path/redis.sock or unix://:password@/path")
     if parts.scheme != "unix" and not parts.hostname:
         raise ValueError(f"no host in it: {parts.scheme}://host:port")
+
+
+def check_ping_url(url: str) -> None:
+    """Raises ValueError, without the address in it, unless it is https, or http on the loopback of this machine."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises for what is no port
+    except ValueError:
+        raise ValueError("not a URL; use an address such as https://host/path") from None
+    if parts.username is not None or not re.fullmatch(r"[\x21-\x7e]+", url) or not parts.hostname:
+        raise ValueError("use an address such as https://host/path, without user, password and spaces")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback_name(parts.hostname)):
+        raise ValueError("use https://; http:// is for the loopback of this machine alone")
+
+
+def is_loopback_name(host: str) -> bool:
+    """Whether a host of an address is this machine by its very name."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def celery_url(url: str) -> str:

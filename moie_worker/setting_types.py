@@ -1,12 +1,13 @@
 """What a variable of the environment may hold, each with the words for what it may not."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from moie_worker.addresses import BROKER_SCHEMES, STATE_SCHEMES, check_url
+from moie_worker.addresses import BROKER_SCHEMES, STATE_SCHEMES, check_ping_url, check_url
 from moie_worker.plan.duration import PositiveDuration
 
 WEAK_BELOW = 12
@@ -19,12 +20,16 @@ def _seconds(value: object) -> object:
     return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
-def _url_of(schemes: tuple[str, ...]) -> AfterValidator:
+def _checked_by(rule: Callable[[str], None]) -> AfterValidator:
     def check(value: SecretStr) -> SecretStr:
-        check_url(value.get_secret_value(), schemes)
+        rule(value.get_secret_value())
         return value
 
     return AfterValidator(check)
+
+
+def _url_of(schemes: tuple[str, ...]) -> AfterValidator:
+    return _checked_by(lambda url: check_url(url, schemes))
 
 
 Duration = Annotated[PositiveDuration, BeforeValidator(_seconds)]
@@ -47,6 +52,7 @@ def _strong(value: SecretStr) -> SecretStr:
 
 StateUrl = Annotated[SecretStr, _url_of(STATE_SCHEMES)]
 BrokerUrl = Annotated[SecretStr, _url_of(BROKER_SCHEMES)]
+PingUrl = Annotated[SecretStr, _checked_by(check_ping_url)]
 PlanName = Annotated[
     str, _matching(r"[A-Za-z0-9._-]{1,64}", "use 1 to 64 letters, digits, dots, dashes or underscores")
 ]

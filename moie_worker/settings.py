@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import platformdirs
 from pydantic import Field, ValidationError, model_validator
@@ -24,6 +24,7 @@ from moie_worker.setting_types import (
     HttpUrl,
     KeyName,
     Password,
+    PingUrl,
     PlanName,
     Port,
     StateUrl,
@@ -125,6 +126,15 @@ class Settings(BaseSettings):
         description="Sealed receipts of a plan that Redis keeps, about 0.8 kB each; older ones are dropped. "
         "What is not sealed yet is never dropped.",
     )
+    ping_url: PingUrl | None = Field(
+        None,
+        description="An address outside that is told of each heartbeat which came through: a dead-man switch. "
+        "`https://`, or `http://` on the loopback of this machine.",
+    )
+    ping_method: Literal["POST", "GET"] = Field(
+        "POST", description="How: `POST` sends the id of the heartbeat as the body."
+    )
+    ping_private: bool = Field(False, description="Whether the host of `MOIE_PING_URL` may have a private address.")
     arxiv_url: HttpUrl = Field(
         "https://export.arxiv.org/api/query",
         description="The arXiv API that the action `arxiv_scan` asks.",

@@ -10,6 +10,7 @@ from moie_worker import settings
 from moie_worker.actions import registry
 from moie_worker.adapters.clock import SystemClock
 from moie_worker.adapters.keys import KeyFolder, KeyRing, KeySigner, PublicKey, Role, parse_keys
+from moie_worker.adapters.ping import Pinger, Target
 from moie_worker.adapters.redis.alerts import RedisAlerts
 from moie_worker.adapters.redis.chain import RedisChain
 from moie_worker.adapters.redis.connect import Client, connect
@@ -56,6 +57,14 @@ class System:
     def chain(self) -> RedisChain:
         """How far heartbeats come."""
         return RedisChain(self.client)
+
+    @cached_property
+    def pinger(self) -> Pinger | None:
+        """Tells the outside of heartbeats; None where nobody is to be told."""
+        told = self.settings
+        if told.ping_url is None:
+            return None
+        return Pinger(Target(told.ping_url.get_secret_value(), told.ping_method, told.ping_private), self.chain)
 
     @cached_property
     def clock(self) -> SystemClock:

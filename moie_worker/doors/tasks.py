@@ -23,6 +23,7 @@ from moie_worker.heart import heartbeat, hints
 from moie_worker.heart.attempt import Tools
 from moie_worker.plan.chain import Pulse
 from moie_worker.plan.flow import Hint
+from moie_worker.plan.times import MILLISECOND
 from moie_worker.ports import Stop
 
 # Shared with the children of the pool, which are forked after this module was imported: 1 once the worker was asked
@@ -108,7 +109,13 @@ def heart_beat(self: Any) -> str:
     def beat() -> heartbeat.Beaten:
         return heartbeat.beat_all(system.fleet, system.store, who, system.before_heartbeat, system.sealer(who))
 
-    return (beat() if pulse is None else heartbeat.traced(system.chain, pulse, beat)).text
+    if pulse is None:
+        return beat().text
+    beaten = heartbeat.traced(system.chain, pulse, beat)
+    late = (system.fleet.now() - pulse.slot) * MILLISECOND > system.settings.pace.limit  # of a backlog
+    if system.pinger is not None and not beaten.without and not late:
+        system.pinger.ping(pulse)
+    return beaten.text
 
 
 def pulse_of(request: Any) -> Pulse | None:

@@ -81,6 +81,12 @@ def test_a_home_is_absolute_wherever_a_process_goes(monkeypatch: pytest.MonkeyPa
         ("MOIE_REDIS_URL", "redis://:pw@", "MOIE_REDIS_URL: no host in it"),
         ("MOIE_REDIS_URL", "redis://host:port", "MOIE_REDIS_URL: not a URL"),
         ("MOIE_REDIS_URL", "unix://run/redis.sock", "MOIE_REDIS_URL: the path of a socket is absolute"),
+        ("MOIE_PING_URL", "http://hc.example/uuid", "MOIE_PING_URL: use https://; http:// is for the loopback"),
+        ("MOIE_PING_URL", "https://user@hc.example/uuid", "MOIE_PING_URL: use an address such as https://host/path"),
+        ("MOIE_PING_URL", "https://hc.example/a b", "MOIE_PING_URL: use an address such as https://host/path"),
+        ("MOIE_PING_URL", "https://hc.example:port/", "MOIE_PING_URL: not a URL"),
+        ("MOIE_PING_URL", "https:///uuid", "MOIE_PING_URL: use an address such as https://host/path"),
+        ("MOIE_PING_METHOD", "PUT", "MOIE_PING_METHOD: "),
         ("MOIE_BROKER_URL", "sqs://host", "MOIE_BROKER_URL: unknown kind of address"),
     ],
 )
@@ -91,6 +97,15 @@ def test_a_wrong_value_is_named_by_its_variable(
     with pytest.raises(InputError) as caught:
         settings.load()
     assert str(caught.value).startswith(answer)
+
+
+@pytest.mark.parametrize("url", ["https://hc.example/uuid?a=1", "http://localhost:8000/", "http://[::1]:8000/x"])
+def test_a_ping_goes_out_by_https_or_stays_on_this_machine(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("MOIE_PING_URL", url)
+    loaded = settings.load()
+    assert loaded.ping_url is not None
+    assert loaded.ping_url.get_secret_value() == url
+    assert "uuid" not in repr(loaded)
 
 
 def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
