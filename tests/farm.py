@@ -27,6 +27,7 @@ from redis.retry import Retry
 from moie_worker.adapters.processes import Launch, spawn
 from moie_worker.adapters.redis.fleet import RedisFleet
 from moie_worker.adapters.redis.store import RedisStore
+from moie_worker.doors.cli.files import checkers
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.flow import JournalEntry
 from moie_worker.plan.reading import read_plan
@@ -230,7 +231,7 @@ class Farm:
         """Load a plan of one phase and let it begin."""
         phases = [{"id": 1, "name": "ONE", "jobs": jobs}]
         document = dumps({"version": 3, "meta": {"project": plan}, "phases": phases}).encode()
-        model = read_plan(document, name="test.json", now=datetime(2026, 1, 1, tzinfo=UTC), actions={}).plan
+        model = read_plan(document, name="test.json", now=datetime(2026, 1, 1, tzinfo=UTC), actions=checkers()).plan
         store = RedisStore(self.state.client, plan)
         store.load(compile_plan(model, 0), store.overview().flags.revision, "test", "")
         while store.apply():

@@ -13,6 +13,7 @@ from billiard import pool
 from celery import shared_task, signals
 
 from moie_worker import wiring
+from moie_worker.adapters.local_files import LocalFiles
 from moie_worker.adapters.stop import StopFlag
 from moie_worker.doors.hints import HEARTBEAT, WORK
 from moie_worker.doors.presence import Presence, slots_of
@@ -65,6 +66,7 @@ def desk(plan: str, _pid: int, worker: str) -> hints.Desk:
         actions=system.actions,
         notebook=system.notebook(plan),
         clock=system.clock,
+        files=LocalFiles(),
         data_dir=system.data_dir,
         dice=random.random,
         wait=_wait,

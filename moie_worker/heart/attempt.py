@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from moie_worker.heart.freshness import judged, start_of
 from moie_worker.heart.receipts import Scene, receipt_of
 from moie_worker.heart.trust import Trust, objection
 from moie_worker.plan.decide import Ended, crashed, refused, settlement, skipped, slot_of
@@ -14,7 +15,7 @@ from moie_worker.plan.model import Job
 from moie_worker.plan.schedule import Fire, Skip, due_at
 from moie_worker.plan.states import Outcome, Overlap, Place
 from moie_worker.plan.times import Ms, moment
-from moie_worker.ports import ActionContext, Clock, Command, Evidence, Notebook, Runner, Signer, Stop
+from moie_worker.ports import ActionContext, Clock, Command, Evidence, Files, Notebook, Runner, Signer, Stop
 
 
 class Actions(Protocol):
@@ -36,6 +37,7 @@ class Tools:
     actions: Actions
     notebook: Notebook
     clock: Clock
+    files: Files
     data_dir: Path
     dice: Callable[[], float]
     wait: Callable[[Stop, float], bool]  # False when the stop came first
@@ -107,7 +109,11 @@ def _cycle(run: Run, tools: Tools, slot: Ms) -> Evidence:
 
 
 def _check(run: Run, tools: Tools, slot: str = "") -> Evidence:
-    return tools.runner.run(_command(run, slot), run.stop)
+    checked = tools.runner.run(_command(run, slot), run.stop)
+    if run.job.evidence is None or checked.outcome is not Outcome.PASSED:
+        return checked
+    start = start_of(run.job, run.attempt, now_of(run, tools.clock), tools.clock.now())
+    return judged(checked, run.job.evidence, run.job.cwd, start, tools.files)
 
 
 def _act(run: Run, tools: Tools, slot: str) -> Evidence:

@@ -95,4 +95,6 @@ def _period_ms(job: Job, now: Ms) -> int:
 
 
 def _verified(job: Job) -> str:
-    return digest(job.model_dump(mode="json", include=set(VERIFIED)))
+    """Jobs without `evidence` keep the digest they had before there was such a field: they stay verified."""
+    evidence = ("evidence",) if job.evidence is not None else ()
+    return digest(job.model_dump(mode="json", include={*VERIFIED, *evidence}))

@@ -17,6 +17,8 @@ EXECUTED = ("verification_cmd", "action", "timeout", "env", "pass_env", "cwd", "
 
 def signed_body(plan: str, job: Job) -> bytes:
     """The bytes that are signed: canonical JSON, the same for every revision of the plan that leaves the job alone."""
-    executed = canonical(job.model_dump(mode="json", include=set(EXECUTED)) | {"cyclic": job.cyclic})
+    evidence = ("evidence",) if job.evidence is not None else ()  # taking it away must not go unseen either
+    signed = job.model_dump(mode="json", include={*EXECUTED, *evidence})
+    executed = canonical(signed | {"cyclic": job.cyclic})
     digest = sha256(executed.encode()).hexdigest()
     return canonical({"executed": digest, "format": FORMAT, "job": job.id, "plan": plan}).encode()

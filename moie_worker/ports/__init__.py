@@ -5,7 +5,7 @@ from moie_worker.ports.memory import Alerts, Chain, DeadLetterBox, Meter, RunLog
 from moie_worker.ports.receipts import Drop, Receipts, Waiting
 from moie_worker.ports.signing import Signer, Verifier
 from moie_worker.ports.store import Fleet, Store
-from moie_worker.ports.world import Clock, Command, Evidence, Runner, Stop
+from moie_worker.ports.world import Clock, Command, Evidence, Files, Runner, Stop
 
 __all__ = [
     "Action",
@@ -17,6 +17,7 @@ __all__ = [
     "DeadLetterBox",
     "Drop",
     "Evidence",
+    "Files",
     "Fleet",
     "Item",
     "Meter",

@@ -69,6 +69,17 @@ class Evidence:
     detail: Mapping[str, Any] = field(default_factory=dict)  # JSON values that an action wants to keep
 
 
+class Files(Protocol):
+    """The files of this machine, as its commands see them."""
+
+    def modified(self, path: str, cwd: str | None) -> datetime | None:
+        """When a file was last written, in UTC by this machine's wall clock; None when it is not there to be seen.
+
+        A relative path is below `cwd`, and below the directory of this process when that is None.
+        """
+        ...
+
+
 class Runner(Protocol):
     """Runs commands in process groups of their own. Safe to call from several threads."""
 

@@ -91,6 +91,16 @@ class FakeRunner:
 
 
 @dataclass
+class FakeFiles:
+    """When files were written, as the test says."""
+
+    times: dict[str, datetime] = field(default_factory=dict)
+
+    def modified(self, path: str, cwd: str | None) -> datetime | None:
+        return self.times.get(f"{cwd}/{path}" if cwd else path)
+
+
+@dataclass
 class FakeActions:
     """One action for every name."""
 
@@ -216,12 +226,13 @@ class Heart:
         self.store = FlakyStore(self.clock.redis)
         self.fleet = FakeFleet()
         self.runner = FakeRunner()
+        self.files = FakeFiles()
         self.actions = FakeActions()
         self.stops: list[Flag] = []
         self.tools = Tools(
             plan="default", worker="w@here", host="here", runner=self.runner, actions=self.actions,
-            notebook=MemoryNotebook(self.clock), clock=self.clock, data_dir=Path("data"), dice=lambda: 0.5,
-            wait=lambda stop, seconds: stop.reason is None,
+            notebook=MemoryNotebook(self.clock), clock=self.clock, files=self.files,
+            data_dir=Path("data"), dice=lambda: 0.5, wait=lambda stop, seconds: stop.reason is None,
         )  # fmt: skip
 
     def desk(self) -> Desk:

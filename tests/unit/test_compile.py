@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from moie_worker.plan.compile import compile_plan, decompile
-from moie_worker.plan.definition import Definition, PhaseDefinition
+from moie_worker.plan.definition import Definition, PhaseDefinition, digest
 from moie_worker.plan.model import Plan
 
 NOW = 1_800_000_000_000
@@ -83,11 +83,18 @@ def test_in_a_parallel_phase_a_job_needs_what_it_says() -> None:
         {"env": {"A": "b"}},
         {"pass_env": ["A"]},
         {"cwd": "/tmp"},  # only a text here
+        {"evidence": {"files": ["out"]}},
     ],
 )
 def test_what_is_verified_is_in_the_digest(change: dict[str, Any]) -> None:
     assert compiled(**change).digest != compiled().digest
     assert phase_of(PLAIN | change).digest != phase_of(PLAIN).digest
+
+
+def test_a_release_that_knows_of_evidence_verifies_nothing_anew() -> None:
+    names = ("verification_cmd", "action", "timeout", "env", "pass_env", "cwd")  # what was digested before
+    job = a_plan(PLAIN).job(PLAIN["id"])
+    assert compiled().digest == digest(job.model_dump(mode="json", include=set(names)))
 
 
 @pytest.mark.parametrize(

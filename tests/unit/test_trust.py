@@ -76,6 +76,15 @@ def test_a_change_of_what_is_executed_breaks_the_signature(ops: KeySigner, ring:
     assert "does not hold" in refused(with_job(definition, **{name: OTHER[name]}), ring)
 
 
+@pytest.mark.parametrize("changed", [None, {"files": ["other"]}])
+def test_the_files_that_a_check_rests_on_are_signed(ops: KeySigner, ring: KeyRing, changed: Any) -> None:
+    (definition,) = signed_plan(ops, JOB | {"evidence": {"files": ["out"]}}).jobs
+    assert refused(definition, ring) == ""
+    assert "does not hold" in refused(with_job(definition, evidence=changed), ring)
+    (without,) = signed_plan(ops, JOB).jobs
+    assert "does not hold" in refused(with_job(without, evidence={"files": ["out"]}), ring)
+
+
 def test_a_job_that_is_made_cyclic_would_act_without_a_check_first(ops: KeySigner, ring: KeyRing) -> None:
     (definition,) = signed_plan(ops, JOB).jobs
     assert "does not hold" in refused(with_job(definition, **CYCLIC), ring)

@@ -49,7 +49,8 @@ def understood(job: Job) -> Check | None:
     except UnreadableScriptError:
         return None
     status = of_script(script)
-    proofs = frozenset(proof(pipeline, ()) for pipeline in status.deciders)
+    fresh = job.evidence.files if job.evidence is not None else ()
+    proofs = frozenset(proof(pipeline, fresh) for pipeline in status.deciders)
     return Check(job, script, status, tuple(ends(script)), proofs)
 
 

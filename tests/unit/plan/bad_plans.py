@@ -302,6 +302,20 @@ SHAPE = [
 
 JOBS_OF_A_PLAN = [
     BadPlan(
+        "evidence without a check",
+        plan(
+            "{id: a, task: t, status: cyclic, schedule: {every: 10m}, "
+            "action: {use: shell, with: {cmd: make}}, evidence: {files: [out]}}"
+        ),
+        "phases[0].jobs[0].evidence: belongs to a verification_cmd that looks at the files",
+    ),
+    BadPlan(
+        "evidence newer than what",
+        job("evidence: {files: [out], newer_than: yesterday}"),
+        "phases[0].jobs[0].evidence.newer_than: ",
+    ),
+    BadPlan("evidence without a file", job("evidence: {files: []}"), "phases[0].jobs[0].evidence.files: "),
+    BadPlan(
         "a job id without quotes",
         plan("{id: 1.10, task: t, verification_cmd: x}"),
         f'{JOBS}.id: must be text, not a number (1.10); write it in quotes: "1.10" (line 5)',

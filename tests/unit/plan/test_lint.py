@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moie_worker.plan.lint.report import lint, lint_job, rules_table
@@ -96,6 +96,15 @@ def test_the_word_of_an_action_alone_is_no_check(use: str, command: str | None, 
 
 
 @pytest.mark.parametrize(
+    ("command", "expected"),
+    [("grep -q DONE build.log", []), ("grep -q DONE other.log", ["grep-for-a-name"]),
+     ("grep -q Cache cache.py", ["grep-for-a-name"])],
+)  # fmt: skip
+def test_a_word_in_a_file_that_must_be_new_is_something(command: str, expected: list[str]) -> None:
+    assert rules(job(command, evidence={"files": ["build.log", "cache.py"]})) == expected
+
+
+@pytest.mark.parametrize(
     ("name", "expected"),
     [
         ("phase5_proposal", [("5.1", "grep-for-a-name"), ("5.3", "asks-for-help"), ("5.4", "grep-for-a-name")]),
@@ -116,6 +125,7 @@ PIECES = [
 ]  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES)).map(" ".join) | st.lists(st.sampled_from(PIECES)).map("".join) | st.text())
 def test_no_text_makes_it_raise(text: str) -> None:
     made = Job.model_construct(id="a", task="t", verification_cmd=text)
@@ -123,6 +133,7 @@ def test_no_text_makes_it_raise(text: str) -> None:
         assert finding.message
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), min_size=1))
 def test_no_list_of_arguments_makes_it_raise(words: list[str]) -> None:
     for finding in lint_job(Job.model_construct(id="a", task="t", verification_cmd=tuple(words))):

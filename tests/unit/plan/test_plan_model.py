@@ -36,6 +36,7 @@ FULL = Job(
     pass_env=["HOME"],
     cwd="/tmp",
     on_lease_lost="continue",
+    evidence={"files": ["a.py"]},
 )
 PLAIN = Job(id="1.1", task="t", verification_cmd="true")
 

@@ -1,0 +1,20 @@
+"""What a job says of its proof besides the command itself."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from moie_worker.plan.fields import Argument, Value
+
+
+class EvidenceFiles(Value):
+    """Files that a check rests on. They must be newer than the start of the job, else its check proves nothing."""
+
+    files: tuple[Annotated[Argument, Field(min_length=1)], ...] = Field(
+        min_length=1, max_length=100, description="Their paths; relative ones are below `cwd`."
+    )
+    newer_than: Literal["start"] = Field(
+        "start",
+        description="The first attempt of this revision, and of a cyclic job the attempt itself. "
+        "What was written before it, or is not there, fails the check.",
+    )
