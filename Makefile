@@ -9,11 +9,12 @@ COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes
 	--no-header --no-annotate --upgrade
 RUN_LOCK := pyproject.toml requirements/build.in --extra http --extra arxiv
 
-.PHONY: help venv up test check format bench lock clean
+.PHONY: help venv up test chaos check format bench lock clean
 
 help:
 	@echo 'make up      install, then run the self-check plan: worker, beat, Flower, an embedded Redis (Ctrl-C ends it)'
 	@echo 'make test    install, then run every test and report the coverage'
+	@echo 'make chaos   do every fault of the programme and write docs/reference/faults.md (SEED=1 BUDGET=3600 seconds)'
 	@echo 'make check   ruff, mypy and the layers'
 	@echo 'make format  let ruff put the code in order'
 	@echo 'make bench   measure checks a second, loads, heartbeats, idle cost and memory (BENCH=--quick for a quick try)'
@@ -32,6 +33,11 @@ test: venv
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && export COVERAGE_FILE="$$dir/coverage" && \
 	$(BIN)/coverage run -m pytest $(ARGS) && \
 	$(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=90
+
+SEED ?= 1
+BUDGET ?= 3600
+chaos: venv
+	@$(BIN)/python -m pytest -m fault --faults-page docs/reference/faults.md --seed $(SEED) --budget $(BUDGET) $(ARGS)
 
 check: venv
 	@$(BIN)/ruff check .

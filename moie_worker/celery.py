@@ -26,13 +26,6 @@ def configuration(told: Settings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_pool_acquire_timeout": 2 * timeout,
-        "broker_transport_options": {
-            "socket_timeout": timeout,
-            "socket_connect_timeout": timeout,
-            "socket_keepalive": True,
-            "health_check_interval": timeout / 2,  # what froze is then found within 1.5 time limits
-            **broker_options(told.broker_address(), told.redis_timeout),
-        },
         "accept_content": ["json"],
         "task_serializer": "json",
         "result_serializer": "json",
@@ -50,6 +43,33 @@ def configuration(told: Settings) -> dict[str, Any]:
         "enable_utc": True,
         "timezone": "UTC",
         "imports": ["moie_worker.doors.tasks"],
+        **(_on_rabbitmq(timeout) if broker.startswith("amqp") else _on_redis(told, timeout)),
+    }
+
+
+def _on_redis(told: Settings, timeout: float) -> dict[str, Any]:
+    return {
+        "broker_transport_options": {
+            "socket_timeout": timeout,
+            "socket_connect_timeout": timeout,
+            "socket_keepalive": True,
+            "health_check_interval": timeout / 2,  # what froze is then found within 1.5 time limits
+            **broker_options(told.broker_address(), told.redis_timeout),
+        },
+    }
+
+
+def _on_rabbitmq(timeout: float) -> dict[str, Any]:
+    """Queues that outlive a node; a broker that takes no message, or does not answer, is found out."""
+    return {
+        "broker_transport_options": {"confirm_publish": True, "write_timeout": timeout},
+        "broker_connection_timeout": timeout,
+        "broker_heartbeat": 2 * timeout,
+        "task_default_queue_type": "quorum",
+        "task_create_missing_queue_type": "quorum",
+        # We send nothing with a delay; without these words Celery makes 28 quorum queues for that, and warns.
+        "broker_native_delayed_delivery_queue_type": "classic",
+        "task_default_exchange_type": "topic",
     }
 
 

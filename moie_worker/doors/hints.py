@@ -9,6 +9,7 @@ from moie_worker.errors import UnreachableError
 from moie_worker.plan.flow import Hint
 
 WORK = "moie.work"
+CONFIRM_S = 5.0  # how long RabbitMQ may take to say that it has a message; other brokers answer at once or not at all
 HEARTBEAT = "moie.heartbeat"
 SHOWN_JOBS = 4  # names that Flower shows of a larger hint
 
@@ -32,6 +33,7 @@ def publisher(app: Celery) -> Callable[[str, Hint], None]:
                 shadow=f"{plan}: {names}" if len(hint.jobs) == 1 else WORK,
                 argsrepr=f"{len(hint.jobs)} of {plan}: {names}",
                 retry=False,
+                confirm_timeout=CONFIRM_S,
             )
         except broker_errors(app) as error:
             raise UnreachableError(f"the broker does not take a hint: {error}. It is offered again") from error

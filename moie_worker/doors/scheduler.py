@@ -23,7 +23,7 @@ from moie_worker.adapters.redis.entries import RedisEntries
 from moie_worker.addresses import redact
 from moie_worker.doors import entries as slots
 from moie_worker.doors.envelope import record
-from moie_worker.doors.hints import HEARTBEAT, WORK, broker_errors, publisher
+from moie_worker.doors.hints import CONFIRM_S, HEARTBEAT, WORK, broker_errors, publisher
 from moie_worker.doors.lookout import LookoutThread
 from moie_worker.doors.periodic import longest_gap
 from moie_worker.doors.state import same_redis, system_of
@@ -203,12 +203,12 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
 
     def _send(self, entry: ScheduleEntry, slot: Ms, producer: Any = None) -> None:
         args, kwargs = list(entry.args or ()), dict(entry.kwargs or {})
-        options: Mapping[str, Any] = slots.options(entry, slot)
+        options: Mapping[str, Any] = {"retry": False, "confirm_timeout": CONFIRM_S, **slots.options(entry, slot)}
         task = self.app.tasks.get(entry.task)
         if task is not None:
-            task.apply_async(args, kwargs, producer=producer, retry=False, **options)
+            task.apply_async(args, kwargs, producer=producer, **options)
         else:
-            self.app.send_task(entry.task, args, kwargs, producer=producer, retry=False, **options)
+            self.app.send_task(entry.task, args, kwargs, producer=producer, **options)
 
     # -- presence ---------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from celery import Celery
 from kombu.utils.json import dumps as kombu_dumps
 from kombu.utils.json import loads as kombu_loads
 
+from moie_worker.errors import RefusedError
 from moie_worker.heart.measure import describe
 from moie_worker.plan.letters import Death, Letter, LetterKind
 
@@ -162,9 +163,13 @@ class CeleryPublisher:
         )
 
     def message(self, letter: Letter) -> None:
-        """See `Publisher`. Only where the broker is Redis: elsewhere a queue takes no raw bytes."""
+        """See `Publisher`. Raises RefusedError where the broker is no Redis: elsewhere a queue takes no raw bytes."""
         raw = base64.b64decode(letter.payload["raw_base64"])
         with self.app.connection_for_write() as connection:
+            if connection.transport.driver_type != "redis":
+                raise RefusedError(
+                    f"the raw message {letter.head.id} goes back to a Redis broker only. `moie dead show` has its bytes"
+                )
             channel = connection.default_channel
             channel.client.lpush(letter.payload["queue"], raw)
 

@@ -1,5 +1,7 @@
 """Any number of beats over a thousand due times of cyclic jobs: each slot begins once and in time, whoever dies."""
 
+import signal
+import time
 from collections import Counter
 from datetime import datetime, timedelta
 
@@ -7,6 +9,7 @@ import pytest
 
 from moie_worker.plan.schedule import due_at
 from tests.farm import Farm, say, wait_until
+from tests.faults import Figures
 
 pytestmark = pytest.mark.chaos
 
@@ -52,6 +55,7 @@ def lateness_ms(found: dict[str, dict[int, list[int]]]) -> list[int]:
     )
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize("beats", [2, 5])
 def test_a_thousand_due_times_begin_once_and_in_time_while_beats_die(farm: Farm, beats: int) -> None:
     farm.worker()
@@ -75,3 +79,31 @@ def test_a_thousand_due_times_begin_once_and_in_time_while_beats_die(farm: Farm,
     say(f"{beats} beats, one killed: {len(late)} slots begun, p50 {middle} ms, p99 {most} ms, max {late[-1]} ms late")
     assert late[0] >= 0
     assert late[-1] <= 1000
+
+
+FROZEN_S = 6
+HELD_MS = 3000  # what the frozen one had reserved, and the ring that it took, come to the other by time alone
+
+
+@pytest.mark.fault(11)
+def test_a_frozen_beat_delays_nothing_and_fires_no_burst_when_it_wakes(farm: Farm, figures: Figures) -> None:
+    farm.worker()
+    for name in ("b0", "b1"):
+        farm.beat(name)
+    farm.ready("w1")
+    wait_until(lambda: len(farm.fleet.beats()[0]) == 2, "both beats are there")
+    load_cyclic_jobs(farm)
+    wait_until(lambda: len(farm.told()) >= JOBS * 2, "the first slots were run")
+    frozen = farm.processes["b0"]
+    frozen.send_signal(signal.SIGSTOP)
+    time.sleep(FROZEN_S)
+    frozen.send_signal(signal.SIGCONT)
+    before = len(farm.told())
+    wait_until(lambda: len(farm.told()) >= before + JOBS * 2, "two more rounds were run")
+    farm.stop("w1")
+    found = runs(farm)
+    assert Counter(len(began) for by_slot in found.values() for began in by_slot.values()).keys() == {1}
+    late = lateness_ms(found)
+    figures.recovery_s = late[-1] / 1000
+    say(f"a beat frozen for {FROZEN_S} s beside another: {len(late)} slots begun, at most {late[-1]} ms late")
+    assert late[-1] <= HELD_MS

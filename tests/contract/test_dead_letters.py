@@ -81,6 +81,7 @@ def test_what_dies_again_is_the_same_letter(box: DeadLetterBox) -> None:
     assert box.count() == 2
 
 
+@pytest.mark.fault(18)
 def test_a_letter_is_replayed_once(box: DeadLetterBox) -> None:
     box.put(TASK)
     box.mark_replayed(box.claim("t-1", HOLD), "t-2", "ops", "fixed")
@@ -107,6 +108,7 @@ def test_a_new_death_opens_a_replayed_letter(box: DeadLetterBox) -> None:
     assert box.claim("t-1", HOLD).letter.head.replays == 1
 
 
+@pytest.mark.fault(18)
 def test_of_two_who_replay_one_is_refused(box: DeadLetterBox) -> None:
     box.put(TASK)
     claim = box.claim("t-1", HOLD)
@@ -125,6 +127,7 @@ def test_a_claim_lapses_with_its_holder(box: DeadLetterBox) -> None:
         box.claim("t-1", HOLD)
 
 
+@pytest.mark.fault(18)
 def test_a_letter_that_dies_during_its_replay_stays_open(box: DeadLetterBox) -> None:
     box.put(TASK)
     claim = box.claim("t-1", HOLD)

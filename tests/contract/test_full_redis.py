@@ -35,12 +35,14 @@ def full(begun: tuple[Hint, Attempt], redis_client: "redis.Redis") -> Iterator[N
     redis_client.config_set("maxmemory", 0)
 
 
+@pytest.mark.fault(8)
 @pytest.mark.usefixtures("full")
 def test_what_runs_is_renewed(store: RedisStore, begun: tuple[Hint, Attempt]) -> None:
     hint, attempt = begun
     assert store.renew([attempt.token], LEASE, hint) == ["ok"]
 
 
+@pytest.mark.fault(8)
 @pytest.mark.usefixtures("full")
 def test_what_ended_is_settled(store: RedisStore, begun: tuple[Hint, Attempt]) -> None:
     hint, attempt = begun
@@ -56,6 +58,7 @@ def test_what_did_not_start_is_given_back(store: RedisStore, begun: tuple[Hint, 
     assert store.job(attempt.definition.id).place == Place.READY
 
 
+@pytest.mark.fault(8)
 @pytest.mark.usefixtures("full")
 def test_new_work_is_refused_with_a_reason(store: RedisStore) -> None:
     with pytest.raises(MoieError, match="memory"):

@@ -144,6 +144,7 @@ def add(hard: Celery, client: "redis.Redis", left: int) -> None:
     assert json.loads(str(client.get(key)))["result"] == left + 1
 
 
+@pytest.mark.fault(15)
 def test_every_shape_of_garbage_is_a_letter_and_the_worker_goes_on(
     start: Start, hard: Celery, box: RedisDeadLetters, redis_client: "redis.Redis", broker_url: str, redis_url: str
 ) -> None:
@@ -211,6 +212,7 @@ def test_a_key_prefix_changes_nothing(
     wait_until(lambda: {head.name for head in heads(box)} == {"celery"} and box.count() == 2, "both letters")
 
 
+@pytest.mark.fault(15)
 def test_random_damage_to_good_messages_never_ends_the_worker(
     start: Start,
     hard: Celery,

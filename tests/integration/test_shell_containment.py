@@ -57,6 +57,7 @@ def daemon(kind: str, pid: Path) -> str:
     return DAEMON[kind].format(pid=pid, wait=f"while ! [ -s {pid} ]; do :; done")
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("kind", DAEMON)
 def test_what_is_left_behind_ends_with_the_command(runner: ShellRunner, kind: str, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
@@ -129,6 +130,7 @@ def test_children_of_other_code_here_are_let_be(runner: ShellRunner, new_session
         lasting.kill()
 
 
+@pytest.mark.fault(14)
 def test_a_storm_of_forks_ends_at_the_limit(runner: ShellRunner) -> None:
     storm = "f() { sleep 600 & sleep 0.05; f & f; }; f"
     evidence = runner.run(command(storm, "t-storm", timeout_s=0.5))
@@ -138,6 +140,7 @@ def test_a_storm_of_forks_ends_at_the_limit(runner: ShellRunner) -> None:
     assert not zombies()
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("kind", FLOODS)
 def test_a_gigabyte_is_drained_quickly_in_little_memory(kind: str) -> None:
     grown = subprocess.run(

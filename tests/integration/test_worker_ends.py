@@ -35,6 +35,7 @@ def taken_over(farm: Farm, token: str) -> None:
     assert (job.place, job.attempts, job.losses) == (Place.RUNNING, 1, 0)
 
 
+@pytest.mark.fault(3)
 def test_a_command_that_goes_on_is_given_back_when_its_worker_is_asked_to_end(farm: Farm) -> None:
     token = running(farm, "60")
     assert farm.stop("w1") < PATIENCE_S + SLACK_S
@@ -42,6 +43,7 @@ def test_a_command_that_goes_on_is_given_back_when_its_worker_is_asked_to_end(fa
     taken_over(farm, token)
 
 
+@pytest.mark.fault(3)
 def test_a_command_that_ends_in_time_is_settled_though_its_worker_is_asked_twice(farm: Farm) -> None:
     token = running(farm, f"{PATIENCE_S + 1.5}")
     time.sleep(PATIENCE_S + 0.2)  # patience counts from the asking, however long the command ran before
@@ -53,6 +55,7 @@ def test_a_command_that_ends_in_time_is_settled_though_its_worker_is_asked_twice
     assert len(farm.told()) == 1
 
 
+@pytest.mark.fault(3)
 def test_a_worker_that_ends_at_once_leaves_no_command(farm: Farm) -> None:
     farm.settings |= {"MOIE_LEASE": "3s", "MOIE_RENEW": "1s"}
     token = running(farm, "60")
