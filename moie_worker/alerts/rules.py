@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
+from moie_worker.plan.breaker import stopped_line
 from moie_worker.plan.chain import Link, Missing
 from moie_worker.plan.flow import Overview
 from moie_worker.plan.health import heartbeat_health
@@ -41,6 +42,15 @@ def expired_approvals(plans: Iterable[Overview]) -> Mapping[str, str]:
                 f"`moie approve {phase}` asks and answers anew"
             )
     return found
+
+
+def stopped_queues(plans: Iterable[Overview]) -> Mapping[str, str]:
+    """Queues in which nearly everything fails; they take no work but one job now and then."""
+    return {
+        f"queue:{overview.flags.name}:{queue}": f"plan {overview.flags.name}: {stopped_line(queue, breaker)}"
+        for overview in plans
+        for queue, breaker in overview.stopped.items()
+    }
 
 
 def gone_workers(names: Sequence[str]) -> Mapping[str, str]:

@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from moie_worker.alerts.rules import broken_link, expired_approvals, gone_workers, held_back, stale_heartbeats
+from moie_worker.alerts.rules import (
+    broken_link,
+    expired_approvals,
+    gone_workers,
+    held_back,
+    stale_heartbeats,
+    stopped_queues,
+)
 from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.plan.chain import Missing, Sight, missing_link
 from moie_worker.plan.flow import Overview
@@ -84,6 +91,7 @@ class Watch:
             **broken,
             **stale_heartbeats(plans, limit),
             **expired_approvals(plans),
+            **stopped_queues(plans),
             **gone_workers(gone),
             **_refused([overview.flags.name for overview in plans], standing, self.letters),
         }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from moie_worker.plan.breaker import stopped_fields, stopped_line
 from moie_worker.plan.flow import Overview
 from moie_worker.plan.health import heartbeat_health, job_health
 from moie_worker.plan.letters import RunHistory, Watched
@@ -54,6 +55,7 @@ class Checkup:
         found = [f"heartbeat: {self.heartbeat_message}"] if self.heartbeat not in WELL else []
         if self.heartbeat is not Health.UNKNOWN and not self.crew.workers:
             found.append("workers: none is there")
+        found += [stopped_line(queue, breaker) for queue, breaker in self.overview.stopped.items()]
         found += [f"worker {name}: is gone without a word" for name in self.crew.workers_gone]
         found += [f"beat {name}: is gone without a word" for name in self.crew.beats_gone]
         found += [f"{job.view.definition.id}: {job.message}" for job in self.cyclic if job.health not in WELL]
@@ -90,6 +92,7 @@ def checkup_document(found: Checkup) -> dict[str, Any]:
         "workers_gone": list(found.crew.workers_gone),
         "beats": len(found.crew.beats),
         "beats_gone": list(found.crew.beats_gone),
+        "stopped_queues": stopped_fields(found.overview),
         "problems": found.problems,
         "jobs": [*map(cyclic_fields, found.cyclic), *map(_periodic_fields, found.periodic)],
     }

@@ -124,6 +124,18 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class Breaker:
+    """What watches a queue while something in it is wrong. Without one, all is well."""
+
+    recent: tuple[tuple[str, bool], ...] = ()  # the last endings: job, and whether it ended badly
+    opened: Ms = 0  # since when the queue takes no work; 0: it does
+    pause_ms: int = 0
+    retry_at: Ms = 0  # when the next single job is tried
+    canary: str = ""  # the hint that carries it
+    reason: str = ""  # what the ending that opened it said
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """Everything that has a size independent of the number of jobs: one read serves status and heartbeat."""
 
@@ -135,6 +147,12 @@ class Overview:
     approvals: Mapping[int, Approval]
     dead_letters: int
     queues: tuple[str, ...]
+    breakers: Mapping[str, Breaker]  # by queue
+
+    @property
+    def stopped(self) -> dict[str, Breaker]:
+        """The queues that a mass failure stopped."""
+        return {queue: breaker for queue, breaker in sorted(self.breakers.items()) if breaker.opened}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from moie_worker.plan.breaker import stopped_line
 from moie_worker.plan.flow import SOVEREIGN, JobView, JournalEntry, Overview
 from moie_worker.plan.states import PhaseStatus
 from moie_worker.plan.status import phase_status
@@ -38,6 +39,7 @@ def report(snapshot: Snapshot) -> str:
     """The report, a few lines: when, where the plan stands, what happened, what somebody has to do."""
     overview = snapshot.overview
     lines = [f"HEARTBEAT {moment(overview.now):%Y-%m-%d %H:%M:%S} UTC – {_standing(overview)}"]
+    lines += [f"STOPPED: {stopped_line(queue, breaker)}" for queue, breaker in overview.stopped.items()]
     lines += _happened(snapshot)
     lines += [_action_required(view) for view in snapshot.waiting[:SHOWN]]
     if len(snapshot.waiting) > SHOWN:

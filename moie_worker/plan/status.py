@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from moie_worker.plan.approval import answered, expires_at
+from moie_worker.plan.breaker import stopped_fields
 from moie_worker.plan.definition import PhaseDefinition
 from moie_worker.plan.fields import format_time
 from moie_worker.plan.flow import BEFORE_ANY, SOVEREIGN, Approval, JobView, Overview, Vote
@@ -225,6 +226,7 @@ def status_document(status: Status) -> dict[str, Any]:
         "beats": [beat.name for beat in status.crew.beats],
         "beats_gone": list(status.crew.beats_gone),
         "queues_without_worker": status.idle_queues,
+        "stopped_queues": stopped_fields(overview),
         "phases": [phase_fields(phase) for phase in status.phases],
         "action_required": [
             {"id": view.definition.id, "task": view.definition.job["task"], "message": last_message(view)}

@@ -12,6 +12,7 @@ from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.doors.hints import WORK, publisher
 from moie_worker.errors import UnreachableError
 from moie_worker.plan.flow import Hint
+from moie_worker.plan.limits import BREAKER_LEAST
 from moie_worker.plan.states import Place
 from tests.farm import Farm, alone, say, wait_until
 
@@ -91,3 +92,27 @@ def test_stale_messages_are_recognised_and_cost_little(farm: Farm, stale: int) -
     took = time.monotonic() - began
     say(f"{stale} stale messages gone in {took:.1f} s, a worker's start included: {took / stale * 1000:.1f} ms each")
     assert Counter(name for (name,) in farm.told()) == dict.fromkeys(["old0", "old1", "old2", "old3", "new"], 1)
+
+
+def test_a_program_that_is_missing_stops_the_queue_and_not_the_jobs_and_work_goes_on_when_it_is_there(
+    farm: Farm,
+) -> None:
+    farm.worker()
+    farm.beat()
+    farm.ready("w1")
+    tool = farm.work / "tool"
+    jobs = [f"j{number}" for number in range(40)]
+    farm.load(*[{"id": job, "task": "t", "verification_cmd": [str(tool)], "retry": {"max": 0}} for job in jobs])
+    wait_until(lambda: farm.store.overview().stopped, "the queue is stopped")
+    (stopped,) = farm.store.overview().stopped.values()
+    assert "tool" in stopped.reason
+    time.sleep(3)
+    held = farm.places()
+    tool.write_text("#!/bin/sh\nexit 0\n")
+    tool.chmod(0o755)
+    resumed = wait_until(lambda: not farm.store.overview().stopped, "one job was tried and ended well", 60)
+    dead = BREAKER_LEAST - 1
+    wait_until(lambda: farm.places() == {Place.DEAD: dead, Place.COMPLETED: len(jobs) - dead}, "the rest is done", 60)
+    say(f"{dead} of {len(jobs)} jobs died, {held}; the queue went on {resumed:.1f} s after the program was there")
+    assert held[Place.DEAD] == dead
+    assert [len(farm.journal(f"queue.{what}")) for what in ("stopped", "resumed")] == [1, 1]

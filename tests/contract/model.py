@@ -75,6 +75,7 @@ PLANS = (
         job("a", 1, version=2), job("d", 2), job("f", 5, queue="scan"),
         cyclic("i", 9, idle=True), cyclic("x", 3, version=1),
     ),
+    plan(*(job(f"m{number}", 1, queue=QUEUES[number // 10]) for number in range(12)), cyclic("x", 1)),
 )  # fmt: skip
 
 
@@ -103,6 +104,7 @@ class World:
     changed: bool = False  # since the oracle looked last
     reached: int = -1
     read: int = 0  # so much of the journal was looked at
+    storm: bool = False  # nothing can be run
 
     @property
     def twin(self) -> MemoryStore:
@@ -159,6 +161,9 @@ class World:
         self.digests[attempt.token] = this.digest
         if what := twin.unmet(twin.jobs[this.id]):
             raise ViolationError(f"{this.id} began and waits for {what}")
+        breaker = twin.breakers.get(this.queue)
+        if breaker and breaker.opened and twin.leases[attempt.token].canary != breaker.opened:
+            raise ViolationError(f"{this.id} began in a queue that is stopped")
         phase, answer = twin.phases.get(this.phase), twin.approvals.get(this.phase)
         if phase is None:
             raise ViolationError(f"{this.id} began and its phase is gone")
@@ -199,6 +204,9 @@ class World:
         now, definition = self.twin.now, attempt.definition
         plain = Settlement(attempt.token, definition.id, Outcome.PASSED, Place.COMPLETED, duration_ms=choice % 400,
                            evidence=f'{{"n":{choice}}}')  # fmt: skip
+        if self.storm and not definition.cyclic and choice % 8:
+            dead = Settlement(attempt.token, definition.id, Outcome.BROKEN, Place.DEAD, reason="storm", duration_ms=3)
+            return dead if choice % 3 else replace(dead, place=Place.TIMED, due=now + 500, reason="")
         if definition.cyclic:
             slot = max(attempt.slot, now) + 10_000
             run = Settlement(attempt.token, definition.id, Outcome.PASSED, Place.TIMED, due=slot, slot=slot, run=True,
@@ -216,6 +224,11 @@ class World:
                 return replace(plain, outcome=Outcome.TIMED_OUT, place=Place.DEAD, reason="timed out")
             case _:
                 return plain
+
+    def weather(self, a: int, _: int) -> None:
+        """From now on nothing can be run, or everything can again; what died is started anew."""
+        self.storm = a % 3 > 0
+        self.go_well(a, 0)
 
     def late(self, a: int, _: int) -> None:
         """An old settlement arrives again."""
@@ -286,6 +299,7 @@ class World:
             lambda store: store.answer(b % 6, True, APPROVERS[b % 2], "because"),
             lambda store: store.answer(b % 6, True, APPROVERS[b // 6 % 2], "because"),
             lambda store: store.expire(b % 6),
+            lambda store: store.resume_queue(QUEUES[b % 2], *who),
         ]
         self.each(acts[a % len(acts)])
 
@@ -353,6 +367,7 @@ class World:
             if phase.approval:
                 for who in APPROVERS:
                     self.each(partial(_approve, phase.id, who))
+        self.storm = False
         self.held.clear()
         self.messages.clear()
         for _ in range(60):
@@ -376,7 +391,7 @@ class World:
                 attempts = self.each(partial(_begin, hint, self.name()))
                 for attempt in attempts:
                     self.check_begun(attempt)
-                self._settle([self.verdict(attempt, 5) for attempt in attempts], hint, done=True)
+                self._settle([self.verdict(attempt, 5 + n) for n, attempt in enumerate(attempts)], hint, done=True)
         self.check()
 
 
@@ -384,6 +399,7 @@ STEPS: tuple[tuple[Callable[[World, int, int], None], int], ...] = (
     (World.wait, 4), (World.reserve, 6), (World.begin, 6), (World.settle, 5), (World.late, 1), (World.renew, 1),
     (World.arm, 1), (World.die, 2), (World.release, 1), (World.rescue, 2), (World.gap, 1), (World.beat, 1),
     (World.load, 1), (World.apply, 2), (World.operate, 3), (World.go_well, 2),
+    (World.weather, 2),
 )  # fmt: skip
 CHOICES = [step for step, weight in STEPS for _ in range(weight)]
 
@@ -391,7 +407,7 @@ CHOICES = [step for step, weight in STEPS for _ in range(weight)]
 def schedule(seed: int, length: int = 40) -> list[Step]:
     """The steps of a seed; a plan is loaded first."""
     dice = random.Random(seed)
-    load = (CHOICES.index(World.load), dice.randrange(3), 1)
+    load = (CHOICES.index(World.load), dice.randrange(len(PLANS)), 1)
     choices, figures = dice.choices(range(len(CHOICES)), k=length), dice.choices(range(64), k=2 * length)
     return [load, *zip(choices, figures[::2], figures[1::2], strict=True)]
 

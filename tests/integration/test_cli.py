@@ -308,6 +308,10 @@ def test_a_pause_is_shown_and_ended(cli: Cli, plan: Path) -> None:
     assert "was not paused" in cli.says("resume")
 
 
+def test_only_a_queue_that_is_stopped_goes_on(cli: Cli, plan: Path) -> None:
+    assert "queue 'scan' is not stopped" in cli.fails(1, "resume", "--queue", "scan")
+
+
 def test_jobs_and_plans_are_cancelled(cli: Cli, plan: Path) -> None:
     assert "job 1.1 cancelled" in cli.says("cancel", "1.1")
     assert "job '1.1' is cancelled" in cli.fails(1, "cancel", "1.1")

@@ -16,6 +16,7 @@ from moie_worker.alerts.watch import CLEAR_AFTER, RAISE_AFTER, Watch
 from moie_worker.errors import MoieError
 from moie_worker.plan.chain import Pulse, Station
 from moie_worker.plan.compile import compile_plan
+from moie_worker.plan.flow import Breaker
 from moie_worker.plan.letters import Death, LetterKind
 from moie_worker.plan.model import Plan
 from moie_worker.plan.pace import Pace
@@ -189,6 +190,17 @@ def test_a_plan_that_stands_still_because_nobody_approved_it_is_an_alert_until_s
     assert post.sure() == ["raised approval:p:1"]
     post.store.answer(1, True, "ada", "")
     assert post.sure(CLEAR_AFTER) == ["cleared approval:p:1"]
+
+
+def test_a_queue_that_is_stopped_is_an_alert_until_it_goes_on() -> None:
+    post = Post()
+    post.store.breakers["scan"] = Breaker((("a", True),))
+    assert post.look() == []
+    post.store.breakers["scan"] = Breaker((("a", True),), post.time.now, 1, post.time.now + 1, "", "no such file")
+    assert post.sure() == ["raised queue:p:scan"]
+    assert "no such file" in post.alerts.messages["queue:p:scan"]
+    post.store.resume_queue("scan", "ops", "mended")
+    assert post.sure(CLEAR_AFTER) == ["cleared queue:p:scan"]
 
 
 def test_one_that_ends_and_another_that_begins_do_not_hide_each_other() -> None:

@@ -9,6 +9,7 @@ import pytest
 from moie_worker.adapters.memory.store import MemoryStore
 from moie_worker.doors.cli.screen import status_screen
 from moie_worker.plan.compile import compile_plan
+from moie_worker.plan.flow import Breaker
 from moie_worker.plan.letters import Measured, Run, RunHistory
 from moie_worker.plan.model import Plan
 from moie_worker.plan.presence import Beat, Worker
@@ -146,6 +147,28 @@ def test_an_approval_that_timed_out_is_a_no_that_says_how_to_go_on() -> None:
     ) in text_of(store)
     store.answer(1, True, "ada", "")
     assert "APPROVAL" not in text_of(store)
+
+
+def test_a_queue_that_was_stopped_says_why_and_when_it_tries_again() -> None:
+    store = loaded(THREE[0])
+    recent = tuple((f"j{n}", n % 4 > 0) for n in range(12))
+    store.breakers["scan"] = Breaker(recent, store.now, 30_000, store.now + 30_000, "", "no such file: foo")
+    store.breakers["default"] = Breaker(recent[:3])
+    (line,) = [line for line in text_of(store).splitlines() if "STOPPED" in line]
+    assert line == (
+        "STOPPED   queue scan is stopped: 9 of its last 12 attempts could not be done, the last of them says: "
+        "no such file: foo; one job is tried at 08:00:30 UTC, `moie resume --queue scan` goes on at once"
+    )
+    assert status_document(status_of(store))["stopped_queues"] == [
+        {
+            "queue": "scan",
+            "since": "2027-01-15T08:00:00Z",
+            "retry_at": "2027-01-15T08:00:30Z",
+            "failed": 9,
+            "of": 12,
+            "reason": "no such file: foo",
+        }
+    ]
 
 
 def test_what_must_not_be_overlooked_is_said_in_capitals() -> None:

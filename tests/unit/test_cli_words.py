@@ -12,7 +12,7 @@ from moie_worker.plan.checkup import Checkup, checkup, checkup_document
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.diff import Diff, definitions, diff
 from moie_worker.plan.doctor import Finding, Level, RedisFacts, crew_findings, extra_findings, redis_findings
-from moie_worker.plan.flow import JournalEntry
+from moie_worker.plan.flow import Breaker, JournalEntry
 from moie_worker.plan.journal import SENTENCES, journal_fields, line
 from moie_worker.plan.letters import Measured, Run, RunHistory, Watched
 from moie_worker.plan.model import Plan
@@ -213,6 +213,15 @@ def test_a_stale_heartbeat_and_missing_workers_are_unhealthy() -> None:
     store.time.advance(1)
     assert checked(store, CREW).health is Health.UNHEALTHY
     assert checkup_document(checked(store, CREW))["heartbeat"]["status"] == "stale"
+
+
+def test_a_queue_that_is_stopped_is_unhealthy() -> None:
+    store = loaded({"id": 1, "name": "ONE", "jobs": [job("a")]})
+    store.beat("", "ops")
+    store.breakers["scan"] = Breaker((("a", True),), store.now, 30_000, store.now + 30_000, "", "no such file")
+    (problem,) = checked(store, CREW).problems
+    assert problem.startswith("queue scan is stopped: 1 of its last 1 attempts")
+    assert [one["queue"] for one in checkup_document(checked(store, CREW))["stopped_queues"]] == ["scan"]
 
 
 def test_watched_tasks_count_for_health() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from moie_worker.plan.approval import awaits
 from moie_worker.plan.definition import Definition, PhaseDefinition
-from moie_worker.plan.flow import SOVEREIGN, Approval, Flags, JournalEntry, Stopped
+from moie_worker.plan.flow import SOVEREIGN, Approval, Breaker, Flags, JournalEntry, Stopped
 from moie_worker.plan.letters import Measured, Run, RunHistory
 from moie_worker.plan.limits import BATCH, FIRST_ESTIMATE_MS, PRIORITY_MS, RUNS_KEPT
 from moie_worker.plan.needs import frontier, unmet
@@ -54,6 +54,7 @@ class Lease:
     expires: Ms
     ends: Ms  # renewals after this are refused
     stopped: Stopped | None = None
+    canary: Ms = 0  # the one job that a stopped queue tries: when the queue was stopped
     armed: bool = False  # the next slot of an overlapping job was armed while this one runs
 
 
@@ -100,6 +101,7 @@ class Core:
         self.gap_at: Ms = 0
         self.letters: dict[str, Letter] = {}
         self.histories: dict[str, RunHistory] = {}
+        self.breakers: dict[str, Breaker] = {}
         self.journal: list[JournalEntry] = []
         self.receipts: list[Waiting] = []
         self.seal_lines: list[str] = []

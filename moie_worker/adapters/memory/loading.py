@@ -1,6 +1,7 @@
 """Loading a plan under a name: what is the same keeps its state, what changed is verified again, what is gone goes."""
 
-from moie_worker.adapters.memory.core import Core, JobState
+from moie_worker.adapters.memory.breaking import Breaking
+from moie_worker.adapters.memory.core import JobState
 from moie_worker.errors import RefusedError
 from moie_worker.plan.definition import Compiled, Definition, PhaseDefinition
 from moie_worker.plan.flow import Approval, Stopped
@@ -8,7 +9,7 @@ from moie_worker.plan.limits import BATCH
 from moie_worker.plan.states import Place
 
 
-class Loading(Core):
+class Loading(Breaking):
     """Stage, commit, apply. A crash between two of them leaves the old plan or is continued by any beat."""
 
     _staged: Compiled | None = None
@@ -47,6 +48,8 @@ class Loading(Core):
         self.phases = {phase.id: phase for phase in plan.phases}
         self.approvals = {phase.id: self._asked_before(phase) for phase in plan.phases if phase.approval}
         self._staged = None
+        for queue in sorted(self.breakers):  # what was loaded may be what mends it
+            self.close_breaker(queue, why="a plan was loaded") if self.is_open(queue) else self.breakers.pop(queue)
         self.set(loading=False)
         self.advance_frontier()
         self.ask(self.flags.frontier)

@@ -1,7 +1,8 @@
 """What beats do: offer due jobs to workers as hints."""
 
 from moie_worker.adapters.memory.core import Core
-from moie_worker.plan.flow import Hint, Reserved
+from moie_worker.plan.breaker import tried
+from moie_worker.plan.flow import Breaker, Hint, Reserved
 from moie_worker.plan.limits import BATCH, FEW, HINT_JOBS, HINT_MS, OFFER_CAP_MS, OFFER_MS, RESERVE_MS
 from moie_worker.plan.states import Place
 
@@ -20,10 +21,21 @@ class Offers(Core):
         short = self.expected_ms(queue) < HINT_MS  # then a worker that ends a hint finds the next one waiting
         free = (2 * window if short else window) - len(hints)
         made: list[Hint] = []
+        breaker = self.breakers.get(queue)
+        stopped = breaker if breaker and breaker.opened else None
         if free > 0 and not (self.flags.paused or self.flags.cancelled):
-            made = self._fill(queue, free, name)
-        timed = [state.score for state in self.jobs.values() if state.place == Place.TIMED]
-        return Reserved(tuple(made), more, int(min(timed)) if timed else None)
+            made = self._try_one(queue, stopped, name) if stopped else self._fill(queue, free, name)
+        dues = [state.score for state in self.jobs.values() if state.place == Place.TIMED]
+        if stopped and self.breakers[queue].retry_at > self.now:
+            dues.append(self.breakers[queue].retry_at)
+        return Reserved(tuple(made), more, int(min(dues)) if dues else None)
+
+    def _try_one(self, queue: str, breaker: Breaker, name: str) -> list[Hint]:
+        """A queue that a mass failure stopped offers one job after each pause."""
+        made = self._fill(queue, 1, name, alone=True) if self.now >= breaker.retry_at else []
+        if made:
+            self.breakers[queue] = tried(breaker, made[0].id, self.now)
+        return made
 
     def _maintain(self, queue: str) -> bool:
         """Take back what was offered in vain, look at what was woken, ready what has come."""
@@ -38,9 +50,9 @@ class Offers(Core):
             self.ready(job, int(self.jobs[job].score))
         return more or len(vain) > BATCH or len(come) > BATCH
 
-    def _fill(self, queue: str, free: int, name: str) -> list[Hint]:
+    def _fill(self, queue: str, free: int, name: str, *, alone: bool = False) -> list[Hint]:
         cyclic, plain, looked = self._candidates(queue)
-        few = len(cyclic) + len(plain) + len(looked) <= FEW
+        few = alone or len(cyclic) + len(plain) + len(looked) <= FEW
         shares = self._shares(free, bool(cyclic), bool(plain or looked))
         hints: list[Hint] = []
         for jobs, share in ((cyclic, shares[0]), (plain + looked, shares[1])):

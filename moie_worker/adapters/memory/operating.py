@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from moie_worker.adapters.memory.core import Core
+from moie_worker.adapters.memory.breaking import Breaking
 from moie_worker.errors import NotFoundError, RefusedError
 from moie_worker.plan.approval import approve, is_expired, refusal, reject
 from moie_worker.plan.flow import Stopped, Vote
 from moie_worker.plan.states import Place
 
 
-class Operating(Core):
+class Operating(Breaking):
     """Pause, resume, cancel, approve, reject, retry, run, replay, discard, and the heartbeat's own record."""
 
     def pause(self, who: str, why: str) -> None:
@@ -21,6 +21,13 @@ class Operating(Core):
         """Go on, after a pause or after a cancelled plan."""
         self.set(paused=False, cancelled=False)
         self.log("plan.resumed", who=who, why=why)
+
+    def resume_queue(self, queue: str, who: str, why: str) -> None:
+        """Let a queue that a mass failure stopped take work again at once."""
+        breaker = self.breakers.get(queue)
+        if breaker is None or not breaker.opened:
+            raise RefusedError(f"queue {queue!r} is not stopped")
+        self.close_breaker(queue, who, why)
 
     def cancel_plan(self, who: str, why: str) -> None:
         """Nothing new begins and what runs is stopped."""

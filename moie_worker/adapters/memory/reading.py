@@ -29,6 +29,7 @@ class Reading(Core):
             approvals=dict(self.approvals),
             dead_letters=len(self.letters),
             queues=tuple(self.queues()),
+            breakers=dict(self.breakers),
         )
 
     def job(self, job: str) -> JobView:

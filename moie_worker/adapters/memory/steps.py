@@ -5,22 +5,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from moie_worker.adapters.memory.core import Core, JobState, Lease
+from moie_worker.adapters.memory.breaking import Breaking
+from moie_worker.adapters.memory.core import JobState, Lease
 from moie_worker.plan.flow import Answer, Attempt, Hint, Settlement, Stopped
 from moie_worker.plan.letters import Measured
 from moie_worker.plan.limits import BATCH, GAP_GRACE_MS, LOSSES, RESCUE_AFTER_MS
 from moie_worker.plan.states import Outcome, Place
 from moie_worker.plan.times import Ms, ms_of, to_ms
 
+KILLS = "kills its worker"
 LOST = Measured(duration_s=0, error="lost")
 
 
-class Steps(Core):
+class Steps(Breaking):
     """What workers do, and what becomes of the attempts of those that are lost."""
 
     def begin(self, hint: Hint, nonce: str, worker: str, lease: timedelta) -> list[Attempt]:
         """Take what a hint names and may run now; the same nonce again gets the same answer."""
-        held = not self._may_begin()
+        held = not self._may_begin(hint)
         jobs = dict.fromkeys(hint.jobs)
         if len(jobs) < len(hint.jobs):  # a job that is named twice runs once
             hint = replace(hint, jobs=tuple(jobs))
@@ -35,7 +37,9 @@ class Steps(Core):
             hints[hint.id] = self.now + to_ms(lease)
         return begun
 
-    def _may_begin(self) -> bool:
+    def _may_begin(self, hint: Hint) -> bool:
+        if self.is_open(hint.queue) and self.breakers[hint.queue].canary != hint.id:
+            return False
         return not (self.flags.paused or self.flags.cancelled or self.flags.loading)
 
     def _begin_one(
@@ -70,6 +74,7 @@ class Steps(Core):
             begun_at=self.now,
             expires=self.now + to_ms(lease),
             ends=self.now + state.definition.limit_ms,
+            canary=self.breakers[hint.queue].opened if self.is_open(hint.queue) else 0,
         )
         return self._attempt(job, state)
 
@@ -144,6 +149,9 @@ class Steps(Core):
         if this.receipt:
             self.keep_receipt(this.receipt)
         self.log("job." + this.outcome, job, who=record.worker, why=this.message)
+        if self.judge_settled(this, record):
+            self.hold(job)
+            return Answer.SETTLED
         if this.reason:
             self.bury(job, this.reason)
         if not record.armed:
@@ -247,7 +255,8 @@ class Steps(Core):
         if state.losses < LOSSES:
             self.ready(job, self.now)
             return
-        self.bury(job, "kills its worker")
+        self.bury(job, KILLS)
+        self.judge(record, bad=True, reason=KILLS)
         if state.definition.cyclic:
             self._lost_run(job, state)
         else:

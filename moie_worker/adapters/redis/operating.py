@@ -14,6 +14,10 @@ class Operating(Base):
         """Go on, after a pause or after a cancelled plan."""
         self.call("flag", ["plan.resumed", who, why, "paused", "0", "cancelled", "0"])
 
+    def resume_queue(self, queue: str, who: str, why: str) -> None:
+        """Let a queue that a mass failure stopped take work again at once."""
+        accept(f"queue {queue!r}", self.call("resume_queue", {"queue": queue, "who": who, "why": why}))
+
     def cancel_plan(self, who: str, why: str) -> None:
         """Nothing new begins and what runs is stopped."""
         self.call("cancel_plan", {"who": who, "why": why})

@@ -10,6 +10,7 @@ from moie_worker.plan.definition import Definition, PhaseDefinition
 from moie_worker.plan.flow import (
     BEFORE_ANY,
     Approval,
+    Breaker,
     Flags,
     JobView,
     JournalEntry,
@@ -20,6 +21,7 @@ from moie_worker.plan.states import Place
 
 FIELDS = ("place", "drev", "rev", "attempts", "losses", "solo", "offers", "ms", "first", "score", "slot", "token")
 CHUNK = 1000
+BREAKER = "breaker:"  # the fields of the plan that hold the breakers of its queues
 
 
 class Reading(Base):
@@ -45,6 +47,7 @@ class Reading(Base):
             approvals=_approvals(approvals),
             dead_letters=int(dead),
             queues=tuple(json.loads(plan.get("queues", "[]"))),
+            breakers=_breakers(plan),
         )
 
     def queues(self) -> list[str]:
@@ -176,6 +179,17 @@ def _approval(raw: Mapping[str, Any]) -> Approval:
         no=_vote(no) if no else None,
         told=raw.get("told", False),
     )
+
+
+def _breakers(plan: Mapping[str, str]) -> dict[str, Breaker]:
+    found = {field.removeprefix(BREAKER): json.loads(text) for field, text in plan.items() if field.startswith(BREAKER)}
+    return {queue: _breaker(raw) for queue, raw in found.items()}
+
+
+def _breaker(raw: Mapping[str, Any]) -> Breaker:
+    recent = tuple((str(job), bool(bad)) for job, bad in raw["recent"])
+    whole = {name: int(raw[name]) for name in ("opened", "pause_ms", "retry_at")}
+    return Breaker(recent, canary=raw["canary"], reason=raw["reason"], **whole)
 
 
 def _vote(raw: Mapping[str, Any]) -> Vote:

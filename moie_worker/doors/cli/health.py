@@ -7,6 +7,7 @@ import click
 from moie_worker.doors.cli.desk import Desk, reads
 from moie_worker.doors.cli.output import HEALTH_STYLES, Line, Styled, print_json, print_lines
 from moie_worker.doors.cli.status import read_crew, read_cyclic
+from moie_worker.plan.breaker import stopped_line
 from moie_worker.plan.checkup import Checkup, checkup, checkup_document
 from moie_worker.plan.health import status_line
 from moie_worker.plan.states import Health
@@ -46,6 +47,8 @@ def _lines(found: Checkup) -> Iterator[Line]:
     yield _line("heartbeat", found.heartbeat, found.heartbeat_message)
     yield _presence("workers", len(found.crew.workers), found.crew.workers_gone)
     yield _presence("beats", len(found.crew.beats), found.crew.beats_gone)
+    for queue, breaker in found.overview.stopped.items():
+        yield _line("queue " + queue, Health.UNHEALTHY, stopped_line(queue, breaker))
     for job in found.cyclic:
         yield _line(job.view.definition.id, job.health, job.message)
     for task in found.periodic:

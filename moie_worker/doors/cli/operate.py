@@ -23,11 +23,17 @@ def pause_command(desk: Desk, as_json: bool) -> None:
 
 
 @click.command("resume")
+@click.option("--queue", metavar="NAME", help="A queue that was stopped because nearly everything in it failed.")
 @json_option
 @acts
-def resume_command(desk: Desk, as_json: bool) -> None:
-    """Go on after a pause, or with a plan that was cancelled."""
+def resume_command(desk: Desk, as_json: bool, queue: str | None) -> None:
+    """Go on after a pause, or with a plan that was cancelled; with --queue, only with a queue that was stopped."""
     flags = desk.loaded().flags
+    if queue is not None:
+        desk.store.resume_queue(queue, desk.who, desk.why)
+        desk.system.fleet.ring(desk.plan)
+        say(desk.plan, f"queue {queue} of {desk.plan} goes on", changed=True, as_json=as_json)
+        return
     if not flags.paused and not flags.cancelled:
         say(desk.plan, f"{desk.plan} was not paused", changed=False, as_json=as_json)
         return

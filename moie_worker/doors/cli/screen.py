@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from moie_worker.doors.cli.output import HEALTH_STYLES, Line, Styled, ago, clock_time, one_line, span, took
+from moie_worker.plan.breaker import stopped_line
 from moie_worker.plan.health import figures
 from moie_worker.plan.presence import slots
 from moie_worker.plan.states import Health, PhaseStatus, Place
@@ -50,6 +51,8 @@ def _banners(status: Status) -> Iterator[Styled]:
         yield Styled("PAUSED   nothing new begins; `moie resume` goes on", "bold yellow")
     if flags.loading:
         yield Styled("LOADING   a new revision is being applied", "bold yellow")
+    for queue, breaker in status.overview.stopped.items():
+        yield Styled(f"STOPPED   {one_line(stopped_line(queue, breaker), 500)}", "bold red")
     if current:
         yield from _asked(current)
     if status.sovereign:

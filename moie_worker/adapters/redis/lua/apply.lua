@@ -2,7 +2,7 @@
 -- KEYS plan
 -- ARGV
 -- RETURNS how many jobs are left, or -1 when nothing is loading
--- USES time dead runs state phase move attempt load
+-- USES time dead runs state phase move attempt breaker load
 if not loading then return -1 end
 local jobs = redis.call('LPOP', p .. 'load', LIMITS.BATCH) or {}
 read_ahead(jobs)

@@ -2,10 +2,12 @@
 -- KEYS plan
 -- ARGV queue hint nonce worker lease_ms (job…)
 -- RETURNS {{token, definition, attempts, losses, first ms, slot ms, begun ms, free ms, revision}, …}
--- USES time dead runs state phase move attempt
+-- USES time dead runs state phase move attempt breaker
 local queue, hint, nonce, worker, lease = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local held = redis.call('HMGET', p .. 'plan', 'paused', 'cancelled')
-local may = not loading and held[1] ~= '1' and held[2] ~= '1'
+local held = redis.call('HMGET', p .. 'plan', 'paused', 'cancelled', 'breaker:' .. queue)
+local breaker = keep_breaker(queue, held[3])
+local stopped = is_open(breaker)
+local may = not loading and held[1] ~= '1' and held[2] ~= '1' and not (stopped and breaker.canary ~= hint)
 local begun = {}
 
 local function answer(job, st, record)
@@ -19,7 +21,7 @@ local function take(job, st, def, number)
   st.offers, st.attempts = 0, st.attempts + 1
   if st.first == 0 then st.first = now end
   local record = {job = job, rev = st.rev, nonce = nonce, alone = #ARGV == 6, slot = st.slot, begun = now,
-    ends = now + def.limit_ms, worker = worker}
+    ends = now + def.limit_ms, worker = worker, canary = stopped and breaker.opened or nil}
   move(job, st, def, 'running')
   redis.call('ZADD', LEASES, text(now + lease), st.token)
   write_attempt(st.token, record)

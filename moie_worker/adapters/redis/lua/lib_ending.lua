@@ -21,6 +21,7 @@ local function ended_otherwise(record, job, st, def)
   return nil
 end
 
+local KILLS = 'kills its worker'
 local LOST = '{"duration_s":0,"cpu_s":0,"max_rss_bytes":0,"error":"lost"}'
 
 local function log_run(job, ok, measured)
@@ -46,7 +47,8 @@ local function lose(record)
   local gap = tonumber(redis.call('HGET', p .. 'plan', 'gap_at') or 0)
   if record.alone and record.begun > gap then st.losses = st.losses + 1 end
   if st.losses < LIMITS.LOSSES then return ready(job, st, def, now) end
-  bury(job, st, 'kills its worker')
+  bury(job, st, KILLS)
+  judge(record, def, true, KILLS, true)
   if not def.cyclic then return move(job, st, def, 'dead') end
   log_run(job, false, LOST)
   start_anew(st)

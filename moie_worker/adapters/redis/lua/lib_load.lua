@@ -156,6 +156,22 @@ local function keep_request(id, def, author)
   end
 end
 
+-- What was loaded may be what mends a queue.
+local function close_breakers()
+  local queues = {}
+  for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+    queues[#queues + 1] = string.match(field, '^breaker:(.*)$')
+  end
+  table.sort(queues)
+  for _, queue in ipairs(queues) do
+    if is_open(read_breaker(queue)) then
+      close_breaker(queue, '', 'a plan was loaded')
+    else
+      write_breaker(queue, false)
+    end
+  end
+end
+
 local function finish()
   local staged = redis.call('HMGET', KEYS[1], 'staged_meta', 'staged_phases', 'staged_queues', 'staged_by')
   local gone = redis.call('HKEYS', p .. 'phases')
@@ -171,6 +187,7 @@ local function finish()
   redis.call('HDEL', KEYS[1], 'loading', 'restoring', 'staged_meta', 'staged_phases', 'staged_queues', 'staged_by')
   redis.call('UNLINK', p .. 'restored')
   redis.call('UNLINK', p .. 'defs:' .. text(revision - 1))
+  close_breakers()
   loading, awaiting = false, {}
   for _, phase in ipairs(phases) do refresh_phase(text(phase.id)) end
   advance_frontier()

@@ -38,14 +38,14 @@ local function group(jobs, key_of, most, limit, queue, few, name, made)
   return #jobs >= most
 end
 
-local function fill(queue, free, name, made)
+local function fill(queue, free, name, made, alone)
   local cyclic_key, job_key = p .. 'ready:' .. queue .. ':cyclic', p .. 'ready:' .. queue .. ':job'
   local waiting_key = p .. 'waiting:' .. queue
   local look = '(' .. (redis.call('HGET', p .. 'plan', 'look_before') or '0')
   local cyclics, jobs = redis.call('ZCARD', cyclic_key), redis.call('ZCARD', job_key)
   local looked = redis.call('ZCOUNT', waiting_key, '-inf', look)
   if cyclics + jobs + looked == 0 then return false end
-  local few = cyclics + jobs + looked <= LIMITS.FEW
+  local few = alone or cyclics + jobs + looked <= LIMITS.FEW
   local most = math.min(free * LIMITS.HINT_JOBS, LIMITS.RESERVE_JOBS)
   local cyclic_share, job_share = shares(free, cyclics > 0, jobs + looked > 0)
   local cyclic_jobs = redis.call('ZRANGE', cyclic_key, 0, most - 1)
@@ -58,4 +58,12 @@ local function fill(queue, free, name, made)
     end
   end
   return group(plain, key_of, most, math.min(job_share, free - #made), queue, few, name, made) or more
+end
+
+-- A queue that a mass failure stopped offers one job after each pause.
+local function try_one(queue, breaker, name, made)
+  fill(queue, 1, name, made, true)
+  if not made[1] then return end
+  breaker.canary, breaker.retry_at = made[1][1], now + breaker.pause_ms
+  write_breaker(queue, breaker)
 end

@@ -2,7 +2,7 @@
 -- KEYS plan
 -- ARGV queue hint done (token…)
 -- RETURNS nothing
--- USES time dead runs state phase move attempt ending
+-- USES time dead runs state phase move attempt breaker ending
 for i = 4, #ARGV do
   local record = read_attempt(ARGV[i])
   if record then

@@ -2,7 +2,7 @@
 -- KEYS plan
 -- ARGV
 -- RETURNS how many
--- USES time dead runs state phase move attempt ending
+-- USES time dead runs state phase move attempt breaker ending
 local gap = tonumber(redis.call('HGET', p .. 'plan', 'gap_at') or 0)
 if now < gap + LIMITS.GAP_GRACE_MS then return 0 end
 local limit = '(' .. text(now - LIMITS.RESCUE_AFTER_MS)

@@ -2,7 +2,7 @@
 -- KEYS plan
 -- ARGV queue hint done (settlement JSON, evidence JSON, receipt JSON or nothing…)
 -- RETURNS for each settlement: settled, again, cancelled, superseded, removed or stale
--- USES time dead runs state phase move attempt ending
+-- USES time dead runs state phase move attempt breaker ending
 local queue, answers, estimates = ARGV[1], {}, {}
 local EVIDENCE, stamp = p .. 'evidence', '","at":' .. NOW
 
@@ -20,8 +20,35 @@ end
 -- What a job took tells what it, and others of its queue, will take. Nothing is known before the first of them.
 local function learn(st, def, ms)
   st.ms = ms
-  local known = tonumber(estimates[def.queue] or redis.call('HGET', p .. 'plan', 'estimate:' .. def.queue) or ms)
+  local known = estimates[def.queue]
+  if not known then
+    local queued = redis.call('HMGET', p .. 'plan', 'estimate:' .. def.queue, 'breaker:' .. def.queue)
+    known = tonumber(queued[1] or ms)
+    keep_breaker(def.queue, queued[2])
+  end
   estimates[def.queue] = 0.8 * known + 0.2 * ms
+end
+
+local function is_bad(this, def)
+  if this.outcome == 'broken' then return true end
+  if this.outcome == 'passed' or (this.outcome == 'failed' and not def.job.action) then return false end
+  if this.reason ~= '' and this.outcome ~= 'refused' then return true end
+  return nil
+end
+
+-- Notes an ending. True: its job waits instead of dying, for its queue is stopped.
+local function judge_settled(this, record, def)
+  local bad = is_bad(this, def)
+  local tried = this.outcome ~= 'cancelled' and this.outcome ~= 'refused'
+  judge(record, def, bad, this.reason ~= '' and this.reason or this.message, tried)
+  return bad and this.place == 'dead' and is_open(read_breaker(def.queue))
+end
+
+-- Tries a job again when its queue does, as if this had not been tried.
+local function hold(job, st, def)
+  st.attempts = st.attempts - 1
+  journal('job.held', job, '', '', '{}')
+  move(job, st, def, 'timed', math.max(now, read_breaker(def.queue).retry_at))
 end
 
 local function settle(this, evidence, receipt, record, job, st, def)
@@ -34,6 +61,10 @@ local function settle(this, evidence, receipt, record, job, st, def)
   if this.run ~= cjson.null then log_run(job, this.run, this.measured) end
   if receipt ~= '' then redis.call('XADD', p .. 'receipts', '*', 'r', receipt) end
   journal('job.' .. this.outcome, job, record.worker, this.message, '{}')
+  if judge_settled(this, record, def) then
+    hold(job, st, def)
+    return 'settled'
+  end
   if this.reason ~= '' then bury(job, st, this.reason) end
   if record.armed then write_state(job, st) else place(job, st, def, this) end
   return 'settled'
