@@ -33,7 +33,7 @@ from moie_worker.setting_types import (
 
 PREFIX = "MOIE_"
 EMBEDDED_URL_FILE = "redis.url"  # in the home: where the running embedded Redis answers
-OURS = frozenset({"MOIE_TOKEN", "MOIE_SLOT"})  # given to commands, no settings
+OURS = frozenset({"MOIE_TOKEN", "MOIE_SLOT", "MOIE_CHECK"})  # given to commands, no settings
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from moie_worker.plan.fields import Argument, Value
+from moie_worker.plan.fields import Argument, Shell, Value
 
 
 class EvidenceFiles(Value):
@@ -17,4 +17,13 @@ class EvidenceFiles(Value):
         "start",
         description="The first attempt of this revision, and of a cyclic job the attempt itself. "
         "What was written before it, or is not there, fails the check.",
+    )
+
+
+class ExpectFail(Value):
+    """The case in which the check must say no. `moie lint --prove` runs it; workers never do."""
+
+    cmd: Shell = Field(
+        description="Run by `sh -c` in an empty directory, in place of the check; it must exit with neither 0 nor "
+        'a code that says it could not run. `sh -c "$MOIE_CHECK"` in it runs the check itself.'
     )

@@ -88,7 +88,7 @@ def _runnable(text: str) -> str:
 
 
 def _not_reserved(name: str) -> str:
-    if name in {"MOIE_TOKEN", "MOIE_SLOT"}:
+    if name in {"MOIE_TOKEN", "MOIE_SLOT", "MOIE_CHECK"}:
         raise ValueError(f"{name} is reserved: every command is given its own")
     return name
 

@@ -18,7 +18,7 @@ from pydantic import (
 from moie_worker.errors import NotFoundError
 from moie_worker.plan.definition import canonical
 from moie_worker.plan.duration import NO_TIME, Duration, PositiveDuration
-from moie_worker.plan.evidence import EvidenceFiles
+from moie_worker.plan.evidence import EvidenceFiles, ExpectFail
 from moie_worker.plan.fields import (
     ActionName,
     Argument,
@@ -190,12 +190,15 @@ class Job(Value):
     cwd: Annotated[Argument, Field(min_length=1)] | None = Field(None, description="The directory its commands run in.")
     on_lease_lost: OnLeaseLost = Field(OnLeaseLost.STOP, description="What happens to a command whose lease was lost.")
     evidence: EvidenceFiles | None = Field(None, description="Files that must be newer than the start of the job.")
+    expect_fail: ExpectFail | None = Field(None, description="The case in which the check must say no.")
     kept: Kept | None = Field(None, description="Fields of an older document.")
 
     @model_validator(mode="after")
     def _can_be_done(self) -> Self:
         if self.evidence is not None and self.verification_cmd is None:
             raise refuse("evidence", "belongs to a verification_cmd that looks at the files; write one")
+        if self.expect_fail is not None and self.verification_cmd is None:
+            raise refuse("expect_fail", "belongs to a verification_cmd that it is the negative of; write one")
         return self._checked_cyclic() if self.cyclic else self._checked_once()
 
     def _checked_once(self) -> Self:

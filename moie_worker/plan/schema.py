@@ -15,7 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from moie_worker.plan.documents import MAX_BYTES, MAX_DEPTH, MAX_JOBS, MIB
 from moie_worker.plan.duration import DURATION_SCHEMA, format_duration
-from moie_worker.plan.evidence import EvidenceFiles
+from moie_worker.plan.evidence import EvidenceFiles, ExpectFail
 from moie_worker.plan.model import ActionSpec, Job, Kept, Meta, Phase, Plan, Reserved, Retry, Schedule
 from moie_worker.plan.terms import ApprovalTerms
 
@@ -29,6 +29,7 @@ PARTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("schedule", Schedule),
     ("retry", Retry),
     ("evidence", EvidenceFiles),
+    ("expect_fail", ExpectFail),
     ("reserved[]", Reserved),
     ("kept", Kept),
 )

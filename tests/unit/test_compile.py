@@ -110,6 +110,7 @@ def test_a_release_that_knows_of_evidence_verifies_nothing_anew() -> None:
         {"files": ["a.py"]},
         {"status": "completed"},
         {"on_lease_lost": "continue"},
+        {"expect_fail": {"cmd": "false"}},
     ],
 )
 def test_what_is_not_verified_is_not(change: dict[str, Any]) -> None:

@@ -1,9 +1,7 @@
 """`moie simulate` and `moie verify`: what would happen, without anything happening."""
 
 import itertools
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import click
 
 from moie_worker import settings
+from moie_worker.doors.cli.checks import check_of, run_all
 from moie_worker.doors.cli.desk import Desk, reads
 from moie_worker.doors.cli.output import (
     Line,
@@ -20,7 +19,6 @@ from moie_worker.doors.cli.output import (
     print_json,
     print_lines,
     print_table,
-    progress_bar,
     span,
     took,
 )
@@ -33,7 +31,7 @@ from moie_worker.plan.simulate import SimulatedBeat, beat_document, simulate
 from moie_worker.plan.states import Outcome
 from moie_worker.plan.times import Ms, to_ms
 from moie_worker.plan.verify import Verdict, judge, passed
-from moie_worker.ports import Command, Evidence
+from moie_worker.ports import Evidence
 
 NAMED = 12  # jobs of one kind that a beat names
 STYLES = {
@@ -162,34 +160,14 @@ def _refuse_unsigned(desk: Desk, views: Sequence[JobView], jobs: Sequence[Job]) 
 
 
 def _test(desk: Desk, jobs: Sequence[Job], side_by_side: int) -> list[Tested]:
-    """Run them, a few side by side; a guard ends what runs when this process is killed."""
-    runner = desk.system.runner
-    tokens = [f"verify-{os.getpid()}-{number}" for number in range(len(jobs))]
-    runner.renewed(tokens, timedelta.max, desk.system.clock.monotonic())
+    """Run them, a few side by side."""
     try:
-        with ThreadPoolExecutor(side_by_side) as pool, progress_bar("verify", len(jobs), least=1) as advance:
-            found = []
-            for one in pool.map(lambda job, token: _run(desk, job, token), jobs, tokens):
-                found.append(one)
-                advance(1)
-            return found
+        said = run_all(desk.system, "verify", [check_of(job) for job in jobs], side_by_side)
     finally:
-        runner.forget(tokens)
-        runner.close()
-
-
-def _run(desk: Desk, job: Job, token: str) -> Tested:
-    evidence = desk.system.runner.run(
-        Command(
-            cmd=job.verification_cmd or "",
-            timeout=job.timeout,
-            env=job.env,
-            pass_env=job.pass_env,
-            cwd=job.cwd,
-            token=token,
-        )
-    )
-    return Tested(job, evidence, judge(evidence.outcome, evidence.duration_s, job.timeout))
+        desk.system.runner.close()
+    return [
+        Tested(job, one, judge(one.outcome, one.duration_s, job.timeout)) for job, one in zip(jobs, said, strict=True)
+    ]
 
 
 def _row(one: Tested) -> tuple[str | Styled, ...]:

@@ -302,6 +302,16 @@ SHAPE = [
 
 JOBS_OF_A_PLAN = [
     BadPlan(
+        "a negative without a check",
+        plan(
+            "{id: a, task: t, status: cyclic, schedule: {every: 10m}, "
+            "action: {use: shell, with: {cmd: make}}, expect_fail: {cmd: x}}"
+        ),
+        "phases[0].jobs[0].expect_fail: belongs to a verification_cmd that it is the negative of",
+    ),
+    BadPlan("a negative that is empty", job("expect_fail: {cmd: ''}"), "phases[0].jobs[0].expect_fail.cmd: is empty"),
+    BadPlan("a check in the environment", job("env: {MOIE_CHECK: x}"), "MOIE_CHECK is reserved"),
+    BadPlan(
         "evidence without a check",
         plan(
             "{id: a, task: t, status: cyclic, schedule: {every: 10m}, "

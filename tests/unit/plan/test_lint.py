@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from moie_worker.plan.lint.prove import flake_score, kinds_table
 from moie_worker.plan.lint.report import lint, lint_job, rules_table
 from moie_worker.plan.lint.rules import ALL_RULES, rule_id
 from moie_worker.plan.model import Job
 from moie_worker.plan.reading import read_plan
+from moie_worker.plan.states import Outcome
 from moie_worker.plan.times import moment
 
 ROOT = Path(__file__).parents[3]
@@ -162,6 +164,18 @@ def test_the_page_has_every_rule_and_none_besides() -> None:
     assert rules_table() in page, (
         "write it again: python -c 'from moie_worker.plan.lint.report import rules_table; print(rules_table())'"
     )
+
+
+def test_what_running_checks_may_find_is_on_the_page() -> None:
+    assert kinds_table() in (ROOT / "docs" / "reference" / "lint.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "score"), [("", 0.0), ("p", 0.0), ("pppp", 0.0), ("pppf", 0.25), ("pfpf", 0.5), ("pft", 2 / 3)]
+)
+def test_the_flake_score_is_the_share_of_runs_that_differ(outcomes: str, score: float) -> None:
+    kinds = {"p": Outcome.PASSED, "f": Outcome.FAILED, "t": Outcome.TIMED_OUT}
+    assert flake_score([kinds[one] for one in outcomes]) == pytest.approx(score)
 
 
 def test_every_rule_has_a_line_and_a_test() -> None:

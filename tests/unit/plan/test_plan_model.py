@@ -37,6 +37,7 @@ FULL = Job(
     cwd="/tmp",
     on_lease_lost="continue",
     evidence={"files": ["a.py"]},
+    expect_fail={"cmd": "false"},
 )
 PLAIN = Job(id="1.1", task="t", verification_cmd="true")
 
