@@ -16,6 +16,7 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
+from moie_worker.adapters.processes import Launch, spawn, stop
 from moie_worker.adapters.redis.keys import PERMANENT
 from tests.celery_kit import Start, celery_process
 
@@ -70,18 +71,14 @@ def redis_server() -> Iterator[RedisServer]:
     # A short path: a socket's name has room for about 100 characters, and pytest's directories are long.
     with tempfile.TemporaryDirectory(prefix="moie") as directory:
         server = RedisServer(Path(directory) / "r.sock", secrets.token_hex(8))
-        with subprocess.Popen(
-            [redis_executable(), "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as process:
-            assert process.stdin is not None
-            process.stdin.write(server.configuration().encode())
-            process.stdin.close()
-            try:
-                with redis.Redis.from_url(server.url, retry=Retry(ConstantBackoff(0.05), 100)) as client:
-                    client.ping()
-                yield server
-            finally:
-                process.terminate()
+        launch = Launch([redis_executable(), "-"], stdin=server.configuration().encode())
+        process = spawn(launch, subprocess.DEVNULL)  # it ends with this process, however that ends
+        try:
+            with redis.Redis.from_url(server.url, retry=Retry(ConstantBackoff(0.05), 100)) as client:
+                client.ping()
+            yield server
+        finally:
+            stop(process, 5)
 
 
 @pytest.fixture

@@ -85,6 +85,7 @@ FROZEN_S = 6
 HELD_MS = 3000  # what the frozen one had reserved, and the ring that it took, come to the other by time alone
 
 
+@pytest.mark.whole
 @pytest.mark.fault(11)
 def test_a_frozen_beat_delays_nothing_and_fires_no_burst_when_it_wakes(farm: Farm, figures: Figures) -> None:
     farm.worker()

@@ -39,7 +39,7 @@ def all_verified(farm: Farm) -> bool:
 
 
 @pytest.mark.fault(9)
-@pytest.mark.parametrize("fault", ["killed", "frozen"])
+@pytest.mark.parametrize("fault", ["killed", pytest.param("frozen", marks=pytest.mark.whole)])
 def test_work_goes_on_at_another_primary_and_each_job_settles_once(
     group_farm: tuple[Group, Farm], fault: str, figures: Figures
 ) -> None:
