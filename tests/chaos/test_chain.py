@@ -1,5 +1,6 @@
-"""Each link of the chain beat → broker → worker → state is cut in turn: the alert names it, and no other is raised."""
+"""Each link of the chain beat → broker → worker → state → outside is cut in turn: its alert comes, and no other."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from moie_worker.adapters.redis import keys
 from moie_worker.adapters.redis.chain import RedisChain
 from moie_worker.plan.chain import Pulse, Station
 from tests.farm import Farm, Server, say, wait_until
+from tests.web_kit import Answer, ScriptedServer
 
 pytestmark = pytest.mark.chaos
 
@@ -86,6 +88,8 @@ def test_one_id_is_seen_at_every_link(chained: Chained) -> None:
     assert chained.events() == []
 
 
+@pytest.mark.whole
+@pytest.mark.fault(11)
 def test_a_killed_beat_is_named(chained: Chained) -> None:
     chained.farm.kill("b1")
     assert "no beat is there" in chained.told("link:beat")
@@ -93,6 +97,8 @@ def test_a_killed_beat_is_named(chained: Chained) -> None:
     chained.healed("link:beat")
 
 
+@pytest.mark.whole
+@pytest.mark.fault(1)
 def test_a_killed_worker_is_named_by_the_beat(chained: Chained) -> None:
     chained.farm.kill("w1")
     assert "no worker takes the queue default; gone without a word: w1@test" in chained.told("link:worker")
@@ -100,6 +106,7 @@ def test_a_killed_worker_is_named_by_the_beat(chained: Chained) -> None:
     chained.healed("link:worker")
 
 
+@pytest.mark.whole
 def test_a_broker_that_does_not_answer_is_named(chained: Chained) -> None:
     with chained.broker.frozen():
         assert "the broker does not take heartbeat:" in chained.told("link:broker")
@@ -107,6 +114,7 @@ def test_a_broker_that_does_not_answer_is_named(chained: Chained) -> None:
     chained.healed("link:broker")
 
 
+@pytest.mark.whole
 def test_a_queue_that_leads_nowhere_is_named_as_the_broker(chained: Chained) -> None:
     with consuming_nothing(chained):
         assert "does not reach w1@test" in chained.told("link:broker")
@@ -138,6 +146,35 @@ def read_only(chained: Chained) -> Callable[[], object]:
     return lambda: say_to("+@write")
 
 
+@pytest.mark.whole
+@pytest.mark.fault(7)
+def test_a_state_that_is_frozen_is_told_by_the_worker_and_nothing_else_when_it_thaws(chained: Chained) -> None:
+    worker = chained.farm.log
+    with chained.farm.server.frozen():
+        took = wait_until(lambda: "ALERT link:state" in worker("w1"), "the worker tells it", PATIENCE_S)
+        say(f"link:state told after {took:.1f} s")
+    chained.flows()
+    wait_until(lambda: "RECOVERED link:state" in worker("w1"), "and its end", PATIENCE_S)
+    assert worker("w1").count("ALERT ") == 1
+    assert chained.events() == []
+
+
+@pytest.mark.whole
+@pytest.mark.fault(21)
+def test_an_outside_that_does_not_take_the_ping_is_named_and_keeps_no_heartbeat(farm: Farm) -> None:
+    ill = threading.Event()
+    ill.set()
+    with ScriptedServer(lambda _: Answer(500 if ill.is_set() else 200)) as server:
+        farm.settings["MOIE_PING_URL"] = f"{server.url}/uuid"
+        chained = Chained(farm)
+        assert "127.0.0.1: it answers 500" in chained.told("link:outside")
+        chained.flows()
+        ill.clear()
+        chained.healed("link:outside")
+
+
+@pytest.mark.whole
+@pytest.mark.fault(19)
 def test_a_state_that_takes_no_writes_is_told_by_the_worker_itself(chained: Chained) -> None:
     allow = read_only(chained)
     try:

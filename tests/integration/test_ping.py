@@ -63,12 +63,14 @@ def test_a_good_target_is_told_the_id_of_the_heartbeat(method: str, body: bytes)
     assert (asked.method, asked.path, asked.query, asked.body) == (method, "/uuid", {"rid": "1"}, body)
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("status", [404, 500, 503])
 def test_an_error_is_told_with_its_number_and_without_the_secret_of_the_address(status: int) -> None:
     with ScriptedServer(lambda _: Answer(status, b"no")) as server:
         assert said(Target(f"{server.url}/secret-uuid")) == f"127.0.0.1: it answers {status}"
 
 
+@pytest.mark.fault(21)
 def test_no_redirect_is_followed() -> None:
     def script(asked: Asked) -> Answer:
         return Answer(302, headers={"location": f"{server.url}/private"}) if asked.path == "/a" else Answer()
@@ -78,6 +80,7 @@ def test_no_redirect_is_followed() -> None:
     assert [asked.path for asked in server.asked] == ["/a"]
 
 
+@pytest.mark.fault(21)
 def test_a_target_that_hangs_is_left_after_the_limit() -> None:
     with raw(lambda connection: time.sleep(1.5)) as url:
         began = time.monotonic()
@@ -85,6 +88,7 @@ def test_a_target_that_hangs_is_left_after_the_limit() -> None:
         assert time.monotonic() - began < 1.2
 
 
+@pytest.mark.fault(21)
 def test_a_target_that_sends_a_byte_now_and_then_is_left_after_the_limit() -> None:
     def drip(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nx: ")
@@ -98,6 +102,7 @@ def test_a_target_that_sends_a_byte_now_and_then_is_left_after_the_limit() -> No
         assert time.monotonic() - began < 1.2
 
 
+@pytest.mark.fault(21)
 def test_an_answer_of_ten_megabytes_is_not_read() -> None:
     sent = []
 
@@ -203,6 +208,7 @@ def test_after_a_failure_the_next_ping_waits_a_random_while_until_one_is_answere
     assert all(0 <= pause <= ping.JITTER_S for pause in pauses)
 
 
+@pytest.mark.fault(21)
 def test_the_outside_hears_of_heartbeats_that_came_through_and_delays_none_when_it_hangs(farm: Farm) -> None:
     hang = threading.Event()
 
