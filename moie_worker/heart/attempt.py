@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from moie_worker.heart.freshness import judged, start_of
-from moie_worker.heart.receipts import Scene, receipt_of
+from moie_worker.heart.receipts import receipt_of
 from moie_worker.heart.trust import Trust, objection
 from moie_worker.plan.decide import Ended, crashed, refused, settlement, skipped, slot_of
 from moie_worker.plan.flow import Attempt, Settlement
 from moie_worker.plan.model import Job
 from moie_worker.plan.schedule import Fire, Skip, due_at
-from moie_worker.plan.states import Outcome, Overlap, Place
+from moie_worker.plan.states import Outcome, Overlap
 from moie_worker.plan.times import Ms, moment
 from moie_worker.ports import ActionContext, Clock, Command, Evidence, Files, Notebook, Runner, Signer, Stop
 
@@ -155,20 +155,18 @@ def _command(run: Run, slot: str) -> Command:
 
 
 def _settle(run: Run, tools: Tools, evidence: Evidence, fire: Fire | None = None) -> Settlement:
-    now = now_of(run, tools.clock)
+    now, kept = now_of(run, tools.clock), _record(run, tools, evidence)
+    verified = fire is None and evidence.outcome is Outcome.PASSED and tools.signer is not None
     ended = Ended(
         outcome=evidence.outcome,
         message=evidence.message,
-        evidence=_record(run, tools, evidence),
+        evidence=kept,
         duration=timedelta(milliseconds=now - run.attempt.started_at if fire else round(evidence.duration_s * 1000)),
         cpu_s=evidence.cpu_s,
         max_rss_bytes=evidence.max_rss_bytes,
+        receipt=receipt_of(tools.plan, run.attempt, run.job, evidence, kept) if verified else "",
     )
-    found = settlement(run.job, run.attempt, ended, now, tools.dice(), fire)
-    if tools.signer is None or found.place is not Place.COMPLETED:
-        return found
-    scene = Scene(tools.plan, tools.host, tools.worker)
-    return replace(found, receipt=receipt_of(scene, run.attempt, run.job, evidence, now))
+    return settlement(run.job, run.attempt, ended, now, tools.dice(), fire)
 
 
 def _record(run: Run, tools: Tools, evidence: Evidence) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Receipts on their way: made by whoever ran the check, signed when settled, sealed at a heartbeat."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from moie_worker.errors import RefusedError
 from moie_worker.plan.flow import Attempt, Settlement
@@ -35,19 +36,10 @@ NO_KEY = "RECEIPTS ARE NOT SEALED: this worker can use no key, see its log"
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """Where a job was run."""
-
-    plan: str
-    host: str
-    worker: str
-
-
-def receipt_of(scene: Scene, attempt: Attempt, job: Job, evidence: Evidence, ended_at: Ms) -> str:
-    """What a worker says of a job that it found verified; not signed yet."""
+def receipt_of(plan: str, attempt: Attempt, job: Job, evidence: Evidence, kept: Mapping[str, Any]) -> str:
+    """What a worker says of a job that it found verified, not signed yet. `kept` is what its evidence says too."""
     return Receipt(
-        plan=scene.plan,
+        plan=plan,
         job=job.id,
         revision=attempt.revision,
         definition=attempt.definition.digest,
@@ -57,10 +49,10 @@ def receipt_of(scene: Scene, attempt: Attempt, job: Job, evidence: Evidence, end
         exit_code=evidence.exit_code,
         output=evidence.sha256,
         output_bytes=evidence.output_bytes,
-        host=scene.host,
-        worker=scene.worker,
-        started_at=time_text(attempt.started_at),
-        ended_at=time_text(ended_at),
+        host=kept["host"],
+        worker=kept["worker"],
+        started_at=kept["started_at"],
+        ended_at=kept["ended_at"],
     ).to_json()
 
 

@@ -44,6 +44,7 @@ class Ended:
     duration: timedelta
     cpu_s: float = 0.0
     max_rss_bytes: int = 0
+    receipt: str = ""  # of a job that is not cyclic and passed
 
 
 def slot_of(job: Job, attempt: Attempt, now: Ms) -> Fire | Skip:
@@ -97,6 +98,7 @@ def settlement(job: Job, attempt: Attempt, ended: Ended, now: Ms, dice: float, f
         place=Place.COMPLETED,
         message=ended.message,
         evidence=json.dumps(dict(ended.evidence)),
+        receipt=ended.receipt,
         duration_ms=max(1, to_ms(ended.duration)),
     )
     if ended.outcome is Outcome.CANCELLED:

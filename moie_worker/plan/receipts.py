@@ -95,13 +95,14 @@ class SealLine:
     signature: str
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 _LINKS = TypeAdapter(Link)
 _SEALS = TypeAdapter(SealLine)
 
 
 def compact(value: Any) -> str:
     """Canonical JSON in ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def sha256(text: str) -> str:
@@ -158,8 +159,8 @@ def root_of(receipt: str, proof: Sequence[bytes]) -> bytes:
 
 def envelope(receipt: str, proof: Sequence[bytes], signer: str, signature: bytes) -> str:
     """A signed receipt, as it waits in Redis for its place in the chain."""
-    digests = compact([digest.hex() for digest in proof])
-    return f'{{"proof":{digests},"receipt":{receipt},"signature":"{signature.hex()}","signer":{compact(signer)}}}'
+    digests = ",".join([f'"{digest.hex()}"' for digest in proof])
+    return f'{{"proof":[{digests}],"receipt":{receipt},"signature":"{signature.hex()}","signer":{compact(signer)}}}'
 
 
 # -- the chain ------------------------------------------------------------------------------------------

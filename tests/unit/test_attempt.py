@@ -1,6 +1,7 @@
 """One attempt: what is run in which order, what it proves, and what is kept of it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,9 +9,11 @@ import pytest
 from moie_worker.heart.attempt import Run, now_of, perform
 from moie_worker.plan.flow import Attempt, Settlement
 from moie_worker.plan.model import Job
+from moie_worker.plan.receipts import command_digest
 from moie_worker.plan.states import Outcome, Place
 from moie_worker.plan.times import Ms, moment
 from moie_worker.ports import ActionContext, Command, Evidence
+from tests.receipt_kit import Key
 from tests.unit.heart_kit import ACTION, CYCLIC, FAILED, PASSED, Flag, Heart
 
 
@@ -209,3 +212,39 @@ def test_what_is_kept_names_who_when_and_what() -> None:
         "duration_s": 0.25, "cpu_s": 0.1, "max_rss_bytes": 7,
         "attempt": 1, "host": "here", "worker": "w@here", "started_at": started, "ended_at": started,
     }  # fmt: skip
+
+
+# -- receipts -----------------------------------------------------------------------------------------
+
+
+def with_key(**job: Any) -> tuple[Heart, Settlement]:
+    heart = Heart()
+    heart.tools = replace(heart.tools, signer=Key("k"))
+    heart.runner.does = lambda command, stop: replace(PASSED, sha256="ab" * 32, output_bytes=7)
+    return heart, run(heart, **job)
+
+
+def test_what_is_verified_leaves_a_receipt_that_says_what_its_evidence_says() -> None:
+    heart, found = with_key(verification_cmd="test -f x")
+    receipt, evidence = json.loads(found.receipt), json.loads(found.evidence)
+    assert {name: receipt[name] for name in ("attempt", "exit_code", "host", "worker", "started_at", "ended_at")} == {
+        name: evidence[name] for name in ("attempt", "exit_code", "host", "worker", "started_at", "ended_at")
+    }
+    assert (receipt["plan"], receipt["job"], receipt["revision"], receipt["token"]) == ("default", "a", 1, found.token)
+    assert (receipt["command"], receipt["output"]) == (command_digest("test -f x"), "ab" * 32)
+    assert receipt["definition"] == heart.store.job("a").definition.digest
+
+
+def test_without_a_key_there_is_no_receipt() -> None:
+    assert run(Heart()).receipt == ""
+
+
+def test_a_run_of_a_cyclic_job_leaves_none() -> None:
+    assert with_key(**CYCLIC)[1].receipt == ""
+
+
+def test_what_is_not_verified_leaves_none() -> None:
+    heart = Heart()
+    heart.tools = replace(heart.tools, signer=Key("k"))
+    answers(heart, FAILED)
+    assert run(heart).receipt == ""

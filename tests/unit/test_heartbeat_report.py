@@ -8,7 +8,9 @@ from moie_worker.adapters.memory.core import ManualTime
 from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart.heartbeat import beat, beat_all, traced
 from moie_worker.plan.chain import Pulse, Station
+from moie_worker.plan.receipts import read_seal
 from moie_worker.plan.states import Place
+from tests.receipt_kit import Key, packed, receipt, sealer
 from tests.unit.heart_kit import CYCLIC, FAILED, FakeFleet, FlakyStore, Heart, HeldChain, jobs, load
 
 
@@ -178,3 +180,23 @@ def test_without_redis_there_is_no_heartbeat_of_any_plan() -> None:
 
 def test_without_a_plan_the_heartbeat_says_so() -> None:
     assert beat_all(FakeFleet([]), lambda _: FlakyStore(ManualTime()), "w").text == "no plan is loaded"
+
+
+def test_what_was_sealed_is_told_with_the_head_that_others_may_note() -> None:
+    heart, key = Heart(), Key("k")
+    heart.load({"id": "a"})
+    heart.store.keep_receipt(packed(key, receipt(1, plan="default"))[0])
+    said = beat(heart.store, heart.fleet, "w", sealer=sealer(key))
+    head = read_seal(heart.store.last_seal()).seal.head
+    assert said.splitlines()[-1] == f"sealed: 1 receipts, 1 in all, head {head}"
+    assert head in heart.store.journal[-1].data["report"]
+    assert "sealed" not in beat(heart.store, heart.fleet, "w", sealer=sealer(key))
+
+
+def test_a_chain_that_cannot_be_sealed_stops_no_heartbeat() -> None:
+    heart = Heart()
+    heart.load({"id": "a"})
+    heart.store.seal_lines.append("nonsense")
+    said = beat(heart.store, heart.fleet, "w", sealer=sealer(Key("k")))
+    assert "RECEIPTS ARE NOT SEALED: the newest seal is none" in said
+    assert heart.store.flags.beats == 1

@@ -13,6 +13,7 @@ from moie_worker.heart.hints import decline, work
 from moie_worker.plan.limits import HINT_MS, OVERTIME_MS
 from moie_worker.plan.states import Outcome, Place
 from moie_worker.ports import Command, Evidence
+from tests.receipt_kit import Key, lines_of, sealer, verdict
 from tests.unit.heart_kit import ACTION, CANCELLED, CYCLIC, FAILED, PASSED, Flag, Heart, jobs, waited
 
 TEN = [f"j{n}" for n in range(10)]
@@ -377,3 +378,23 @@ def test_a_hint_for_which_there_is_no_room_is_given_back_uncharged(heart: Heart)
     decline(heart.hint("a"), heart.desk())
     job = heart.store.job("a")
     assert (job.place, job.attempts, job.losses) == (Place.READY, 0, 0)
+
+
+def test_what_is_settled_at_once_is_signed_at_once_and_proven(heart: Heart) -> None:
+    key = Key("k")
+    heart.tools = replace(heart.tools, signer=key)
+    names = [f"j{n}" for n in range(10)]
+    heart.load(*jobs(names))
+    work(heart.hint(*names), heart.desk())
+    assert key.signatures == len(heart.store.settled) == 1
+    assert sealer(key).seal(heart.store, "default", heart.store.now)
+    found = verdict(lines_of(heart.store), key)
+    assert (found.problems, found.receipts, found.plan) == ((), 10, "default")
+
+
+def test_a_settlement_that_is_tried_again_leaves_one_receipt(heart: Heart) -> None:
+    heart.tools = replace(heart.tools, signer=Key("k"))
+    heart.load({"id": "a"})
+    heart.store.cut = {"settle": 3}
+    work(heart.hint("a"), heart.desk())
+    assert heart.store.receipts_kept() == 1

@@ -4,12 +4,15 @@ import base64
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from moie_worker import wiring
 from moie_worker.adapters.keys import KeyFolder, KeyRing, PublicKey, Role, parse_keys
+from moie_worker.adapters.memory import MemoryStore
 from moie_worker.doors.cli.main import moie
 from moie_worker.errors import InputError, NotFoundError, RefusedError
 
@@ -186,3 +189,35 @@ def test_wrong_use_is_answered_in_words(run: Run, args: tuple[str, ...], code: i
     done = run(*args)
     assert done.exit_code == code
     assert says in done.stderr
+
+
+def test_the_key_of_a_worker_is_made_once_and_found_again(keys: KeyFolder) -> None:
+    made = keys.worker("my.host")
+    assert (made.public.name, made.public.role) == ("my-host", Role.WORKER)
+    assert keys.worker("my.host").public == keys.worker("another-host").public == made.public
+
+
+def test_workers_that_start_at_once_have_one_key(keys: KeyFolder) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: keys.worker("host").public, range(40)))
+    assert set(made) == set(keys.held(Role.WORKER))
+    assert len(set(made)) == 1
+    assert [path.name for path in keys.root.iterdir()] == ["host.worker.key"]
+
+
+def test_a_key_of_an_author_that_others_could_read_is_no_concern_of_a_worker(keys: KeyFolder) -> None:
+    keys.make("ops", Role.AUTHOR)
+    (keys.root / "ops.author.key").chmod(0o644)
+    assert keys.worker("host").public.role is Role.WORKER
+
+
+def test_a_worker_that_cannot_have_a_key_works_without_and_says_so(
+    keys: KeyFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys.worker("host")
+    (keys.root / "host.worker.key").chmod(0o644)
+    monkeypatch.setenv("MOIE_KEYS", str(keys.root))
+    system = wiring.system()
+    assert system.receipt_signer is None
+    assert "no receipts are written" in caplog.text
+    assert "can use no key" in system.sealer("w").seal(MemoryStore("p"), "p", 0)
