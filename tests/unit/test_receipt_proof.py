@@ -65,6 +65,14 @@ def test_no_byte_can_be_changed(mask: int) -> None:
         assert problems(bytes(damaged).splitlines(keepends=True)), at
 
 
+@pytest.mark.parametrize("place", [0, 8, 9])
+def test_a_line_that_says_the_same_in_other_words_counts_as_changed(place: int) -> None:
+    lines = list(WHOLE)
+    lines[place] = lines[place].replace(b",", b", ", 1)
+    assert f"line {place + 1}: is no " in problems(lines)
+    assert "not canonical JSON" in problems(lines)
+
+
 OTHER: dict[str, Any] = {
     "revision": 2, "attempt": 2, "exit_code": 1, "output_bytes": 7, "format": 2,
 }  # fmt: skip
