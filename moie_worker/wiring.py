@@ -22,10 +22,10 @@ from moie_worker.adapters.redis.run_log import RedisRunLog
 from moie_worker.adapters.redis.snapshots import RedisShelf
 from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.adapters.shell import ShellRunner
-from moie_worker.adapters.snapshot_folder import SnapshotFolder
+from moie_worker.adapters.snapshot_folder import SnapshotFolder, plans_in
 from moie_worker.errors import MoieError
 from moie_worker.heart.receipts import Sealer
-from moie_worker.heart.snapshots import Keeper, before_heartbeat
+from moie_worker.heart.snapshots import Keeper, before_heartbeat, gone
 from moie_worker.heart.trust import Trust
 from moie_worker.settings import Settings
 
@@ -142,6 +142,16 @@ class System:
     def before_heartbeat(self, plan: str) -> str:
         """Save a plan before its heartbeat; says what went wrong."""
         return before_heartbeat(self.keeper(plan))
+
+    def gone(self, plan: str) -> str | None:
+        """What to say of a plan that is not loaded and has snapshots on this machine; None when all is well."""
+        if plan in self.fleet.plans() and self.store(plan).overview().flags.revision:
+            return None
+        return gone(plan, SnapshotFolder(self.snapshots, plan))
+
+    def all_gone(self) -> dict[str, str]:
+        """The same of every plan that this machine knows from before, by plan."""
+        return {plan: told for plan in plans_in(self.snapshots) if (told := self.gone(plan))}
 
     @property
     def snapshots(self) -> Path:

@@ -1,6 +1,6 @@
 """What somebody has to be told of: found anew each time from what can be seen, named so that it is told once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from moie_worker.plan.breaker import stopped_line
@@ -19,6 +19,8 @@ FOLLOWS: Mapping[Link, tuple[str, ...]] = {
     Link.STATE: (HEARTBEAT, PLAN),
     Link.OUTSIDE: (),
 }
+
+GONE = "gone:"  # begins the name of the alert of a plan
 
 
 def stale_heartbeats(plans: Iterable[Overview], stale_after: timedelta) -> Mapping[str, str]:
@@ -73,3 +75,9 @@ def held_back(name: str, missing: Missing | None) -> bool:
     links = list(Link)
     behind = tuple(f"{LINK}{link}" for link in links[links.index(missing.link) + 1 :])
     return name in behind or name.startswith(FOLLOWS[missing.link])
+
+
+def gone_plans(found: Mapping[str, str], standing: Mapping[str, str], loaded: Collection[str]) -> Mapping[str, str]:
+    """Plans that Redis lost. Only a machine that has snapshots of one finds it; it is over when it is loaded again."""
+    kept = {name: told for name, told in standing.items() if name.startswith(GONE) and name[len(GONE) :] not in loaded}
+    return kept | {f"{GONE}{plan}": told for plan, told in found.items()}

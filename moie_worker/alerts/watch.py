@@ -12,6 +12,7 @@ from datetime import timedelta
 from moie_worker.alerts.rules import (
     broken_link,
     expired_approvals,
+    gone_plans,
     gone_workers,
     held_back,
     stale_heartbeats,
@@ -56,6 +57,7 @@ class Watch:
     chain: Chain
     alerts: Alerts
     pace: Pace
+    gone: Callable[[], Mapping[str, str]] = dict  # plans that this machine has snapshots of and Redis does not have
     _bad: Persistence = field(default_factory=lambda: Persistence(RAISE_AFTER))
     _good: Persistence = field(default_factory=lambda: Persistence(CLEAR_AFTER))
 
@@ -93,6 +95,7 @@ class Watch:
             **expired_approvals(plans),
             **stopped_queues(plans),
             **gone_workers(gone),
+            **gone_plans(self.gone(), standing, [plan.flags.name for plan in plans if plan.flags.revision]),
             **_refused([overview.flags.name for overview in plans], standing, self.letters),
         }
         return found, missing

@@ -21,7 +21,9 @@ class Lookout:
     def __init__(self, system: System) -> None:
         told = system.settings
         self._clock = system.clock
-        self._watch = Watch(system.fleet, system.store, system.dead_letters, system.chain, system.alerts, told.pace)
+        self._watch = Watch(
+            system.fleet, system.store, system.dead_letters, system.chain, system.alerts, told.pace, system.all_gone
+        )
         self._every_s = min(told.stale_check, max(told.heartbeat, MOST_OFTEN)).total_seconds()
         self._next = float("-inf")
 

@@ -109,7 +109,11 @@ def heart_beat(self: Any) -> str:
     who, pulse = str(self.request.hostname), pulse_of(self.request)
 
     def beat() -> heartbeat.Beaten:
-        return heartbeat.beat_all(system.fleet, system.store, who, system.before_heartbeat, system.sealer(who))
+        beaten = heartbeat.beat_all(system.fleet, system.store, who, system.before_heartbeat, system.sealer(who))
+        gone = system.all_gone()
+        for told in gone.values():
+            log.critical(told)
+        return heartbeat.Beaten("\n".join([*gone.values(), beaten.text]), {**beaten.without, **gone})
 
     if pulse is None:
         return beat().text

@@ -30,6 +30,7 @@ class Dispatcher:
     _dues: dict[str, Ms] = field(default_factory=dict)  # plan -> when to look at it again (Redis' time), 0: at once
     _workers: Sequence[Worker] = ()
     _turn: int = 0
+    _known: frozenset[str] = frozenset()  # plans that were there in the last sweep
     _away: bool = False  # Redis was, when it was asked last
     _mute: bool = False  # the broker was, in this look
 
@@ -43,6 +44,7 @@ class Dispatcher:
             plans = self.fleet.plans()
             if self._away:
                 self._tell_gap(plans)
+            self._tell_gone(plans)
             self._workers, _ = self.fleet.workers()
             self._dues = {plan: due for plan, due in self._dues.items() if plan in plans}
             self._turn += 1
@@ -83,6 +85,12 @@ class Dispatcher:
         for plan in plans:
             self.store(plan).gap()
         self._away = False
+
+    def _tell_gone(self, plans: Sequence[str]) -> None:
+        """No command takes a plan out of Redis: one that is missing is said aloud, and not loaded by itself."""
+        for plan in sorted(self._known.difference(plans)):
+            log.critical("plan %s is GONE from Redis: `moie backup restore --plan %s` brings it back", plan, plan)
+        self._known = frozenset(plans)
 
     def _try(self, plan: str, *, rescue: bool) -> Ms | None:
         """What is wrong with one plan keeps no other from its work."""

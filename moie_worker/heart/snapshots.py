@@ -139,6 +139,17 @@ def before_heartbeat(keeper: Keeper) -> str:
     return "\n".join(f"NO SNAPSHOT: {problem}" for problem in dict.fromkeys(problems))
 
 
+def gone(plan: str, folder: Shelf) -> str | None:
+    """What to say of a plan that is not loaded, though this machine keeps snapshots of it; None without any."""
+    kept = folder.index()
+    if not kept:
+        return None
+    return (
+        f"plan {plan} is GONE from Redis, which came back empty or was emptied. Its newest snapshot on this machine is "
+        f"{kept[-1].name} ({kept[-1].completed}/{kept[-1].jobs} completed): `moie backup restore --plan {plan}`"
+    )
+
+
 def _position(number: str) -> tuple[int, int]:
     """Of an entry in the journal."""
     at, _, more = number.partition("-")

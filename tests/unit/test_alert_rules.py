@@ -294,3 +294,12 @@ def test_a_state_without_writes_is_logged_once_after_a_while_and_so_is_its_retur
     for now in (70.0, 75.0):
         state.worked(now)
     assert caplog.messages[1:] == ["RECOVERED link:state: the state takes no writes: forbidden"]
+
+
+def test_a_plan_that_redis_lost_is_told_until_it_is_loaded_again() -> None:
+    post = Post()
+    post.watches[0].gone = lambda: {} if post.store.flags.revision else {"p": "plan p is GONE"}
+    assert post.sure() == ["raised gone:p"]
+    assert post.sure(CLEAR_AFTER) == [], "who has no snapshots of it does not clear it"
+    post.store.set(revision=1)
+    assert post.sure(CLEAR_AFTER) == ["cleared gone:p"]

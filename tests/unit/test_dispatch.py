@@ -277,3 +277,13 @@ def test_what_is_wrong_with_one_plan_keeps_no_other_from_its_work(caplog: pytest
     assert caplog.text.count("plan bad cannot be looked at: Redis refused") == 2
     bench.beat.sweep()
     assert bench.offers() == {"bad": 1, "good": 0}
+
+
+def test_a_plan_that_is_gone_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench("p", "q")
+    bench.beat.sweep()
+    bench.fleet.names.remove("q")
+    bench.beat.sweep()
+    bench.beat.sweep()
+    said = [record.getMessage() for record in caplog.records if "GONE" in record.getMessage()]
+    assert said == ["plan q is GONE from Redis: `moie backup restore --plan q` brings it back"]

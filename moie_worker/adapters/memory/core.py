@@ -102,6 +102,7 @@ class Core:
         self.letters: dict[str, Letter] = {}
         self.histories: dict[str, RunHistory] = {}
         self.breakers: dict[str, Breaker] = {}
+        self.freed: dict[str, Ms] = {}  # when the last run of a cyclic job ended
         self.journal: list[JournalEntry] = []
         self.receipts: list[Waiting] = []
         self.seal_lines: list[str] = []
@@ -259,6 +260,7 @@ class Core:
     def record_run(self, job: str, measured: Measured) -> None:
         """Add a run to the log and to the counters."""
         old = self.histories.get(job, RunHistory(job, 0, 0, 0, ()))
+        self.freed[job] = self.now
         recent = [Run(moment(self.now), measured), *old.recent][:RUNS_KEPT]
         failed = sum(bool(run.measured.error) for run in recent)
         self.histories[job] = RunHistory(job, old.runs + 1, old.failures + bool(measured.error), failed, recent)
@@ -271,7 +273,7 @@ class Core:
 
     def forget(self, job: str) -> None:
         """Drop a job that the plan no longer has."""
-        for table in (self.jobs, self.letters, self.histories):
+        for table in (self.jobs, self.letters, self.histories, self.freed):
             table.pop(job, None)
 
     def of(self, places: Iterable[Place]) -> list[str]:

@@ -14,7 +14,7 @@ from moie_worker.plan.letters import RunHistory
 from moie_worker.plan.limits import CAPTURES
 from moie_worker.plan.snapshot import KEPT, OPEN, SCORED, Saved, SavedJob, order
 from moie_worker.plan.states import Place
-from moie_worker.plan.times import ms_of
+from moie_worker.plan.times import Ms
 
 FINAL = frozenset({Place.COMPLETED, Place.DEAD, Place.CANCELLED})
 
@@ -69,7 +69,7 @@ class Snapshots(Loading):
             phases={str(phase.id): phase.to_json() for phase in self.phases.values()},
             approvals={str(phase): canonical(asdict(answer)) for phase, answer in self.approvals.items()},
             letters={f"job:{job}": _letter_fields(job, letter) for job, letter in self.letters.items()},
-            totals={job: _totals(history) for job, history in self.histories.items()},
+            totals={job: _totals(history, self.freed[job]) for job, history in self.histories.items()},
             lines=order(_saved_job(state).line() for state in self.jobs.values()),
         )  # fmt: skip
 
@@ -148,6 +148,7 @@ class Snapshots(Loading):
             self.letters[job] = _letter(fields)
         if job not in self.histories and (totals := source.totals.get(job)):
             self.histories[job] = RunHistory(job, int(totals["runs"]), int(totals["failures"]), 0, ())
+            self.freed[job] = int(totals["last_at"])
 
     def _settle_down(self, saved: SavedJob, live: JobState | None) -> None:
         """A slot that came since is not run again: the later of live and saved holds."""
@@ -218,6 +219,5 @@ def _letter(fields: Mapping[str, str]) -> Letter:
     )
 
 
-def _totals(history: RunHistory) -> dict[str, str]:
-    found = {"runs": str(history.runs), "failures": str(history.failures)}
-    return found | ({"last_at": str(ms_of(history.last_at))} if history.last_at else {})
+def _totals(history: RunHistory, last_at: Ms) -> dict[str, str]:
+    return {"runs": str(history.runs), "failures": str(history.failures), "last_at": str(last_at)}

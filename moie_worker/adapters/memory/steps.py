@@ -11,7 +11,7 @@ from moie_worker.plan.flow import Answer, Attempt, Hint, Settlement, Stopped
 from moie_worker.plan.letters import Measured
 from moie_worker.plan.limits import BATCH, GAP_GRACE_MS, LOSSES, RESCUE_AFTER_MS
 from moie_worker.plan.states import Outcome, Place
-from moie_worker.plan.times import Ms, ms_of, to_ms
+from moie_worker.plan.times import Ms, to_ms
 
 KILLS = "kills its worker"
 LOST = Measured(duration_s=0, error="lost")
@@ -88,13 +88,9 @@ class Steps(Breaking):
             first_at=state.first_at,
             slot=lease.slot,
             started_at=lease.begun_at,
-            free_at=self._free_at(job),
+            free_at=self.freed.get(job, 0),
             revision=state.revision,
         )
-
-    def _free_at(self, job: str) -> Ms:
-        history = self.histories.get(job)
-        return ms_of(history.last_at) if history and history.last_at else 0
 
     def renew(self, tokens: Sequence[str], lease: timedelta, hint: Hint) -> list[str]:
         """For each token: `ok`, a reason of `Stopped`, or `gone` (not held, or past its time limit)."""

@@ -19,9 +19,10 @@ from moie_worker.plan.states import Place
 FLAGS = ("paused", "cancelled", "frontier", "reached")
 PASSING = ("claimed_until",)  # fields of a letter that say what somebody does just now
 WINDOW = "window_failures"  # counts what a log holds that is not saved
-PAGE = 5000  # jobs read at once: some milliseconds of Redis
+PAGE = 10_000  # fields read at once: some milliseconds of Redis
 PLACES = frozenset(map(str, KEPT))
 SCORES = frozenset(map(str, SCORED))
+DEAD, CANCELLED = str(Place.DEAD), str(Place.CANCELLED)
 
 
 class Saving(Loading):
@@ -64,16 +65,12 @@ class Saving(Loading):
         )
 
     def _all(self, *parts: str) -> dict[str, str]:
-        """A hash, in pieces."""
-        found: dict[str, str] = {}
-        cursor = 0
-        while True:
-            with self.reaching():
-                page: Any
-                cursor, page = self.client.hscan(self.key(*parts), cursor, count=PAGE)
-            found.update(page)
-            if cursor == 0:
-                return found
+        """A hash; a large one in pieces."""
+        key = self.key(*parts)
+        with self.reaching():
+            if self.client.hlen(key) <= PAGE:
+                return cast(dict[str, str], self.client.hgetall(key))
+            return dict(self.client.hscan_iter(key, count=PAGE))
 
     def _lines(self, capture: str, revision: str, letters: Mapping[str, Any]) -> list[str] | None:
         states = self._all("capture", capture, "state")
@@ -81,10 +78,8 @@ class Saving(Loading):
         definitions = self._all("defs", revision)
         if not states.keys() <= definitions.keys():
             return None
-        return [
-            _line(job, packed, definitions[job], evidence.get(job, ""), f"job:{job}" in letters)
-            for job, packed in states.items()
-        ]
+        told = evidence.get
+        return [_line(job, packed, definitions[job], told(job, ""), letters) for job, packed in states.items()]
 
     def _letters(self) -> Iterator[tuple[str, dict[str, str]]]:
         with self.reaching():
@@ -176,17 +171,17 @@ class RedisShelf(Base):
         return cast("bytes | None", found)
 
 
-def _line(job: str, packed: str, definition: str, evidence: str, has_letter: bool) -> str:
+def _line(job: str, packed: str, definition: str, evidence: str, letters: Mapping[str, object]) -> str:
     """A job as it is saved, from the packed text of its state: there are many, so no object is made of each."""
     place, _, _, attempts, losses, solo, _, ms, first, score, slot, _ = packed.split("|", 11)
-    if place == Place.RUNNING:
-        attempts = str(max(0, int(attempts) - 1))  # begun and not ended: it counts as never begun
-    if place == Place.DEAD and not has_letter:  # the letter was discarded since the capture
-        place = Place.CANCELLED
     if place not in SCORES:
         score = "0"
-    if place not in PLACES:
-        place = OPEN
+        if place not in PLACES:
+            # Begun and not ended counts as never begun.
+            attempts = str(max(0, int(attempts) - 1)) if place == Place.RUNNING else attempts
+            place = OPEN
+        elif place == DEAD and f"job:{job}" not in letters:  # the letter was discarded since the capture
+            place = CANCELLED
     return f"{job}\t{place}|{attempts}|{losses}|{solo}|{ms}|{first}|{score}|{slot}\t{definition}\t{evidence}"
 
 

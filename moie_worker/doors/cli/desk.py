@@ -58,6 +58,8 @@ class Desk:
         """One look at the plan. Raises NotFoundError when nothing is loaded under its name."""
         overview = self.store.overview()
         if overview.flags.revision == 0:
+            if gone := self.system.gone(self.plan):
+                raise NotFoundError(gone)
             others = ", ".join(self.system.fleet.plans())
             known = f"known plans: {others}" if others else "no plan is"
             raise NotFoundError(f"no plan is loaded as {self.plan!r} ({known}); load one with `moie load FILE`")

@@ -50,6 +50,8 @@ def _findings(desk: Desk) -> Iterator[Finding]:
     yield from redis_findings(examine(system.client, system.clock))
     yield _broker(desk)
     yield _trust(desk)
+    for plan, gone in system.all_gone().items():
+        yield Finding(f"plan {plan}", Level.FAULT, gone)
     overview, crew = desk.store.overview(), read_crew(desk)
     idle = [queue for queue in overview.queues if slots(crew.workers, queue) == 0]
     yield from crew_findings(crew, overview.queues, idle)
