@@ -1,6 +1,8 @@
 """A job survives its trip to a worker, and what holds between the parts of a plan is looked after."""
 
+import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -60,16 +62,16 @@ def test_the_json_of_a_plain_job_is_short() -> None:
     assert PLAIN.to_json() == '{"id":"1.1","task":"t","verification_cmd":"true"}'
 
 
-def test_a_job_is_read_from_json_in_less_than_50_microseconds() -> None:
+def test_a_job_is_read_from_json_in_a_few_times_what_plain_json_takes() -> None:
     text = FULL.to_json()
-    fastest = min(_seconds_for_100(text) for _ in range(20))
-    assert fastest / 100 < 50e-6
+    plain = min(_seconds_for_100(json.loads, text) for _ in range(20))
+    assert min(_seconds_for_100(Job.from_json, text) for _ in range(20)) < 10 * plain
 
 
-def _seconds_for_100(text: str) -> float:
+def _seconds_for_100(read: Callable[[str], object], text: str) -> float:
     begun = time.perf_counter()
     for _ in range(100):
-        Job.from_json(text)
+        read(text)
     return time.perf_counter() - begun
 
 
