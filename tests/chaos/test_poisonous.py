@@ -40,6 +40,7 @@ def test_a_job_that_kills_its_process_each_time_is_a_dead_letter_and_others_go_o
     assert farm.processes["w1"].poll() is None
 
 
+@pytest.mark.whole  # the short form is in test_redis_faults.py
 @pytest.mark.fault(7)
 def test_nothing_is_lost_or_charged_while_redis_is_frozen(farm: Farm) -> None:
     jobs = [f"j{number}" for number in range(12)]

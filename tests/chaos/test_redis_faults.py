@@ -52,6 +52,7 @@ def recovered(farm: Farm, ids: list[str], figures: Figures) -> None:
     assert farm.journal("job.dead") == []
 
 
+@pytest.mark.whole  # a worker, beats and Redis killed with jobs in flight is in test_kills.py
 @pytest.mark.fault(5)
 def test_redis_crashes_three_times_with_jobs_in_flight(farm: Farm, figures: Figures, rng: Random) -> None:
     ids = at_work(farm, 1000, 0.02)

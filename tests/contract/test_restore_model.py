@@ -11,7 +11,7 @@ from moie_worker.plan.snapshot import Saved
 from tests.contract.conftest import ManualRedis
 from tests.contract.model import STEPS, Store, ViolationError, World
 
-SCHEDULES = 150
+SCHEDULES = 45
 LENGTH = 60
 Step = Callable[["RestoringWorld", int, int], None]
 
