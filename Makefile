@@ -9,12 +9,13 @@ COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes
 	--no-header --no-annotate --upgrade
 RUN_LOCK := pyproject.toml requirements/build.in --extra http --extra arxiv
 
-.PHONY: help venv up test chaos check format bench lock clean
+.PHONY: help venv up test chaos fuzz check format bench lock clean
 
 help:
 	@echo 'make up      install, then run the self-check plan: worker, beat, Flower, an embedded Redis (Ctrl-C ends it)'
 	@echo 'make test    install, then run every test and report the coverage'
 	@echo 'make chaos   do every fault of the programme and write docs/reference/faults.md (SEED=1 BUDGET=3600 seconds)'
+	@echo 'make fuzz    judge a hundred thousand queue payloads'
 	@echo 'make check   ruff, mypy and the layers'
 	@echo 'make format  let ruff put the code in order'
 	@echo 'make bench   measure checks a second, loads, heartbeats, idle cost and memory (BENCH=--quick for a quick try)'
@@ -44,6 +45,9 @@ check: venv
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+fuzz: venv
+	@$(BIN)/python -m pytest tests/unit/test_poison_fuzz.py --hypothesis-profile fuzz $(ARGS)
 
 format: venv
 	@$(BIN)/ruff check --fix .

@@ -13,6 +13,7 @@ from typing import cast
 
 import pytest
 import redis
+from hypothesis import settings
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
@@ -22,6 +23,7 @@ from tests.celery_kit import Start, celery_process
 
 OWN = "moie:"
 BESIDE_BROKER = ("integration", "chaos")
+settings.register_profile("fuzz", max_examples=100_000, deadline=None)  # make fuzz
 
 
 def pytest_collection_finish() -> None:

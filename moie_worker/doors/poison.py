@@ -1,8 +1,14 @@
 """Makes an application's workers outlive anything that lies in their queues."""
 
+# mypy: disable-error-code="no-untyped-call"
+
+from typing import NoReturn
+
 from celery import Celery
+from kombu import compression
 
 from moie_worker.doors.poison_consumer import POST
+from moie_worker.doors.poison_schema import COMPRESSED, UnfitError
 from moie_worker.doors.poison_transport import PARK, SievedConnection
 from moie_worker.doors.post import Post
 from moie_worker.plan.letters import Death
@@ -34,3 +40,15 @@ def harden(app: Celery, redis_url: str | None = None, plan: str | None = None) -
     app.conf.worker_consumer = "moie_worker.doors.poison_consumer:PoisonConsumer"
     app.conf.broker_transport_options = {**(app.conf.broker_transport_options or {}), PARK: Parking(post)}
     app.amqp.Connection = SievedConnection
+    _refuse_compression()
+
+
+def _refuse_compression() -> None:
+    """kombu unpacks a message while it makes it, before anybody could ask its size. Holds for the whole process."""
+    for kind in compression.encoders():
+        encode, _ = compression.get_encoder(kind)
+        compression.register(encode, _refuse, kind)
+
+
+def _refuse(_: bytes) -> NoReturn:
+    raise UnfitError(COMPRESSED)

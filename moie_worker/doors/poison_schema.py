@@ -19,6 +19,7 @@ LARGEST = 32 * 1024 * 1024  # bytes
 DEEPEST = 100  # levels of nesting
 ETA_AHEAD = timedelta(days=366)
 LONGEST_ID = 255
+COMPRESSED = "it is compressed: its size could not be known before it is unpacked"
 # Python also knows codecs that unpack: a small message could become a huge one.
 ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "latin-1", "iso-8859-1", "binary", "ascii-8bit"})
 
@@ -125,7 +126,7 @@ def _check_task_message(envelope: Mapping[str, Any], now: datetime) -> None:
 
 def _body(envelope: Mapping[str, Any]) -> bytes:
     if "compression" in envelope["headers"]:
-        raise UnfitError("it is compressed: its size could not be known before it is unpacked")
+        raise UnfitError(COMPRESSED)
     text: str = envelope["body"]
     if envelope["properties"].get("body_encoding") != "base64":
         return text.encode("utf-8", "surrogatepass")

@@ -4,6 +4,7 @@ import base64
 import copy
 import json
 import random
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -254,6 +255,7 @@ def test_without_the_sieve_the_consumer_parks_what_reaches_it(
         edited(lambda m: m.update({"content-type": "application/x-python-serialize"})),
         edited(lambda m: m["headers"].clear()),
         edited(lambda m: m.update(body=base64.b64encode(b"{").decode())),
+        edited(lambda m: m.update(body=base64.b64encode(zlib.compress(b"0" * 2**24)).decode()), compression="zlib"),
     ]
     start("hardened_app", "worker", "-c1", TEST_BROKER=broker_url, TEST_LETTERS=redis_url, TEST_LAYER="consumer")
     for shape in shapes:
