@@ -9,13 +9,14 @@ COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes
 	--no-header --no-annotate --upgrade
 RUN_LOCK := pyproject.toml requirements/build.in --extra http --extra arxiv
 
-.PHONY: help venv up test chaos fuzz check format bench lock clean
+.PHONY: help venv up test chaos fuzz check format bench simulate lock clean
 
 help:
 	@echo 'make up      install, then run the self-check plan: worker, beat, Flower, an embedded Redis (Ctrl-C ends it)'
 	@echo 'make test    install, then run every test and report the coverage'
 	@echo 'make chaos   do every fault of the programme and write docs/reference/faults.md (SEED=1 BUDGET=3600 seconds)'
 	@echo 'make fuzz    judge a hundred thousand queue payloads'
+	@echo 'make simulate  random schedules of beats, workers and faults (SCHEDULES=100000 SEED=1)'
 	@echo 'make check   ruff, mypy and the layers'
 	@echo 'make format  let ruff put the code in order'
 	@echo 'make bench   measure checks a second, loads, heartbeats, idle cost and memory (BENCH=--quick for a quick try)'
@@ -55,6 +56,10 @@ format: venv
 
 bench: venv
 	@$(BIN)/python -m bench.run $(BENCH)
+
+SCHEDULES ?= 100000
+simulate: venv
+	@$(BIN)/python -m tests.simulator --schedules $(SCHEDULES) --seed $(SEED)
 
 lock:
 	@$(COMPILE) $(RUN_LOCK) -o requirements/run.txt
