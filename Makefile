@@ -9,7 +9,7 @@ COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes
 	--no-header --no-annotate --upgrade
 RUN_LOCK := pyproject.toml requirements/build.in --extra http --extra arxiv
 
-.PHONY: help venv up test chaos fuzz check format bench simulate lock clean
+.PHONY: help venv up test chaos soak fuzz check format bench simulate lock clean
 
 help:
 	@echo 'make up      install, then run the self-check plan: worker, beat, Flower, an embedded Redis (Ctrl-C ends it)'
@@ -17,6 +17,7 @@ help:
 	@echo 'make chaos   do every fault of the programme and write docs/reference/faults.md (SEED=1 BUDGET=3600 seconds)'
 	@echo 'make fuzz    judge a hundred thousand queue payloads'
 	@echo 'make simulate  random schedules of beats, workers and faults (SCHEDULES=100000 SEED=1)'
+	@echo 'make soak    random faults for as long as you like, an hour unless told otherwise (SEED=1 SECONDS=3600)'
 	@echo 'make check   ruff, mypy and the layers'
 	@echo 'make format  let ruff put the code in order'
 	@echo 'make bench   measure checks a second, loads, heartbeats, idle cost and memory (BENCH=--quick for a quick try)'
@@ -40,6 +41,10 @@ SEED ?= 1
 BUDGET ?= 3600
 chaos: venv
 	@$(BIN)/python -m pytest -m fault --faults-page docs/reference/faults.md --seed $(SEED) --budget $(BUDGET) $(ARGS)
+
+SECONDS ?= 3600
+soak: venv
+	@$(BIN)/python -m pytest tests/chaos/test_soak.py -m whole -s --soak $(SECONDS) --seed $(SEED) $(ARGS)
 
 check: venv
 	@$(BIN)/ruff check .

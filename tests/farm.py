@@ -69,8 +69,16 @@ class Server:
         self.start()
 
     @property
+    def socket(self) -> Path:
+        return self._where / "s"
+
+    @property
     def url(self) -> str:
-        return f"unix://:{self._password}@{self._where}/s?db=0"
+        return self.url_through(self.socket)
+
+    def url_through(self, socket: Path) -> str:
+        """Its address for whoever reaches it by another socket."""
+        return f"unix://:{self._password}@{socket}?db=0"
 
     @property
     def broker_url(self) -> str:
@@ -159,13 +167,15 @@ class Farm:
         self.others.append(Server(self.directory, name))
         return self.others[-1]
 
-    def worker(self, name: str = "w1", concurrency: int = 3) -> "subprocess.Popen[bytes]":
+    def worker(
+        self, name: str = "w1", concurrency: int = 3, env: Mapping[str, str] | None = None
+    ) -> "subprocess.Popen[bytes]":
         """Start a worker; one process of its pool is kept for heartbeats."""
-        return self.celery(name, "worker", "-n", f"{name}@test", "-c", str(concurrency), "-l", "INFO")
+        return self.celery(name, "worker", "-n", f"{name}@test", "-c", str(concurrency), "-l", "INFO", env=env)
 
-    def beat(self, name: str = "b1") -> "subprocess.Popen[bytes]":
+    def beat(self, name: str = "b1", env: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
         """Start a beat."""
-        return self.celery(name, "beat", "--pidfile=", "-l", "INFO")
+        return self.celery(name, "beat", "--pidfile=", "-l", "INFO", env=env)
 
     def celery(
         self, name: str, *args: str, app: str = "moie_worker", env: Mapping[str, str] | None = None
@@ -197,10 +207,10 @@ class Farm:
         del self.processes[name]
         return time.monotonic() - began
 
-    def ready(self, *names: str) -> None:
+    def ready(self, *names: str, seconds: float = PATIENCE_S) -> None:
         """Wait for workers to say that they are there."""
         wanted = {f"{name}@test" for name in names}
-        wait_until(lambda: wanted <= {worker.name for worker in self.fleet.workers()[0]}, f"{names} are there")
+        wait_until(lambda: wanted <= {worker.name for worker in self.fleet.workers()[0]}, f"{names} are there", seconds)
 
     def log(self, name: str) -> str:
         """Everything that the processes of a name have said."""
@@ -229,7 +239,10 @@ class Farm:
 
     def load(self, *jobs: Mapping[str, Any], plan: str = "test") -> None:
         """Load a plan of one phase and let it begin."""
-        phases = [{"id": 1, "name": "ONE", "jobs": jobs}]
+        self.load_phases({"id": 1, "name": "ONE", "jobs": jobs}, plan=plan)
+
+    def load_phases(self, *phases: Mapping[str, Any], plan: str = "test") -> None:
+        """Load a plan in place of the one that is there, if any, and let it begin."""
         document = dumps({"version": 3, "meta": {"project": plan}, "phases": phases}).encode()
         model = read_plan(document, name="test.json", now=datetime(2026, 1, 1, tzinfo=UTC), actions=checkers()).plan
         store = RedisStore(self.state.client, plan)

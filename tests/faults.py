@@ -130,6 +130,7 @@ FIGURES = pytest.StashKey[Figures]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults-page", type=Path, help="write the table of faults to this file")
     parser.addoption("--seed", type=int, default=1, help="of all that is random in the faults")
+    parser.addoption("--soak", type=float, default=60.0, help="seconds of random faults")
     parser.addoption("--budget", type=float, default=3600.0, help="seconds after which no further test begins")
 
 
