@@ -59,6 +59,16 @@ await 'the killed beat is back' restarted "$beat"
 await 'the worker answers again' ready "$worker"
 await 'the beat answers again' ready "$beat"
 
+say 'who looks sees the plan and changes nothing; who operates does'
+tool() { compose --profile tools run --rm -T -e MOIE_PLAN=check-2 "$@"; }
+paused() { tool look status --json | grep -q '"paused": true'; }
+tool look status >/dev/null || die 'the reader cannot look'
+! tool look pause 2>/dev/null || die 'the reader could pause a plan'
+! paused || die 'the reader paused the plan'
+tool operate pause >/dev/null || die 'the operator cannot pause a plan'
+paused || die 'the plan is not paused'
+tool operate resume >/dev/null
+
 say 'Flower asks for its password and changes nothing'
 compose exec -T flower python - <<'PYTHON'
 import base64, os, urllib.error, urllib.request

@@ -13,7 +13,7 @@ from moie_worker.addresses import tls_options
 from moie_worker.doors.hints import HEARTBEAT
 from moie_worker.doors.poison import harden
 from moie_worker.errors import MoieError
-from moie_worker.settings import Settings
+from moie_worker.settings import UNHEARD, Settings
 
 
 def configuration(told: Settings) -> dict[str, Any]:
@@ -26,6 +26,7 @@ def configuration(told: Settings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_pool_acquire_timeout": 2 * timeout,
+        "control_exchange": told.control_exchange,
         "accept_content": ["json"],
         "task_serializer": "json",
         "result_serializer": "json",
@@ -54,6 +55,7 @@ def _on_redis(told: Settings, timeout: float) -> dict[str, Any]:
             "socket_connect_timeout": timeout,
             "socket_keepalive": True,
             "health_check_interval": timeout / 2,  # what froze is then found within 1.5 time limits
+            **({} if told.control else _own_names()),
             **broker_options(told.broker_address(), told.redis_timeout),
         },
     }
@@ -71,6 +73,11 @@ def _on_rabbitmq(timeout: float) -> dict[str, Any]:
         "broker_native_delayed_delivery_queue_type": "classic",
         "task_default_exchange_type": "topic",
     }
+
+
+def _own_names() -> dict[str, str]:
+    """Of what kombu keeps about messages that it took: whoever may only look takes none of the workers' messages."""
+    return {f"{what}_key": f"{UNHEARD}.{what}" for what in ("unacked", "unacked_index", "unacked_mutex")}
 
 
 def beat_schedule(told: Settings) -> dict[str, dict[str, Any]]:

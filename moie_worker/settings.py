@@ -32,6 +32,7 @@ from moie_worker.setting_types import (
 )
 
 PREFIX = "MOIE_"
+UNHEARD = "unheard"
 EMBEDDED_URL_FILE = "redis.url"  # in the home: where the running embedded Redis answers
 OURS = frozenset({"MOIE_TOKEN", "MOIE_SLOT", "MOIE_CHECK"})  # given to commands, no settings
 
@@ -80,6 +81,11 @@ class Settings(BaseSettings):
         description="Public keys that are trusted besides those in the folder of keys, separated by spaces. With a "
         "trusted author a worker executes nothing that no trusted author signed.",
         json_schema_extra={"shown_default": "–"},
+    )
+    control: bool = Field(
+        True,
+        description="Whether this process takes part in Celery's remote control (`inspect`, the pages of Flower about "
+        "one worker). `false` for a Flower that may only look: see `moie acl`.",
     )
     keys: Home | None = Field(
         None,
@@ -169,6 +175,11 @@ class Settings(BaseSettings):
                 f"MOIE_LEASE ({format_duration(self.lease)}), so that one failed renewal loses nothing"
             )
         return self
+
+    @property
+    def control_exchange(self) -> str:
+        """Where control commands are published; nobody listens at `UNHEARD`."""
+        return "celery" if self.control else UNHEARD
 
     @property
     def key_folder(self) -> Path:

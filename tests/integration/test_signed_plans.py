@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from moie_worker.adapters.keys import KeyFolder, KeySigner, Role
+from moie_worker.adapters.redis.acl import Account
 from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
 from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.heart.trust import signed
@@ -14,10 +16,11 @@ from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.letters import LetterFilter
 from moie_worker.plan.model import Plan
 from moie_worker.plan.states import Place
+from tests.acl_kit import Users, users
 from tests.cli_kit import Cli, cli
 from tests.farm import Farm, wait_until
 
-__all__ = ["cli"]
+__all__ = ["cli", "users"]
 pytestmark = pytest.mark.integration
 
 Change = Callable[[dict[str, Any]], None]
@@ -42,12 +45,13 @@ def load(farm: Farm, author: KeySigner, *jobs: Mapping[str, Any], plan: str = "t
     farm.fleet.add_plan(plan)
 
 
-def forge(farm: Farm, job: str, change: Change) -> None:
-    """Write another definition of a job, as redis-cli would."""
-    key = f"moie:{{test}}:defs:{farm.store.overview().flags.revision}"
-    definition = json.loads(str(farm.server.client.hget(key, job)))
-    change(definition)
-    farm.server.client.hset(key, job, json.dumps(definition))
+def forge(users: Users, job: str, change: Change) -> None:
+    """Write another definition of a job, as redis-cli would with the worker's own user."""
+    with closing(users.client(Account.WORKER)) as client:
+        key = f"moie:{{test}}:defs:{users.farm.store.overview().flags.revision}"
+        definition = json.loads(str(client.hget(key, job)))
+        change(definition)
+        client.hset(key, job, json.dumps(definition))
 
 
 def a_job(farm: Farm, name: str, **fields: Any) -> dict[str, Any]:
@@ -87,20 +91,22 @@ def endless(farm: Farm) -> Change:
     return change
 
 
-def test_of_what_was_forged_in_redis_nothing_is_executed_and_the_rest_goes_on(farm: Farm, ops: KeySigner) -> None:
+def test_of_what_was_forged_in_redis_nothing_is_executed_and_the_rest_goes_on(
+    farm: Farm, users: Users, ops: KeySigner
+) -> None:
     eve = KeyFolder(farm.directory / "eve").make("ops", Role.AUTHOR)
     cyclic = {"status": "cyclic", "schedule": {"every": "1s"}}
     load(farm, ops, *(a_job(farm, f"good{n}") for n in range(3)), *(a_job(farm, f"bad{n}") for n in range(3)),
          a_job(farm, "cycle", **cyclic))  # fmt: skip
     load(farm, eve, a_job(farm, "eve"), plan="hers")
-    forge(farm, "bad0", evil(farm))
-    forge(farm, "bad1", no_signature)
-    forge(farm, "bad2", of_another_job("good0"))
-    forge(farm, "cycle", endless(farm))
+    forge(users, "bad0", evil(farm))
+    forge(users, "bad1", no_signature)
+    forge(users, "bad2", of_another_job("good0"))
+    forge(users, "cycle", endless(farm))
     for plan in ("test", "hers"):
         RedisStore(farm.server.client, plan).resume("test", "")
-    farm.worker()
-    farm.beat()
+    farm.celery("w1", "worker", "-n", "w1@test", "-c", "3", "-l", "INFO", env=users.env(Account.WORKER))
+    farm.celery("b1", "beat", "--pidfile=", "-l", "INFO", env=users.env(Account.BEAT))
     wait_until(lambda: farm.places().get(Place.COMPLETED, 0) == 3, "what was signed is verified")
     wait_until(lambda: len(farm.journal("job.refused")) >= 4, "what was not is refused")
     beats = farm.store.overview().flags.beats

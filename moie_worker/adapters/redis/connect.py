@@ -125,15 +125,21 @@ def _ours(error: redis_errors.RedisError, where: str) -> MoieError:
             return MoieError(f"Redis at {where} is full. Raise its `maxmemory` or make room")
         case redis_errors.ReadOnlyError():
             return UnreachableError(f"Redis at {where} is a read-only replica. Give the address of the primary")
-        case _ if "OOM " in str(error):
-            # An error inside of a script arrives without its class.
-            return MoieError(f"Redis at {where} is full. Raise its `maxmemory` or make room")
-        case _ if "READONLY " in str(error):
-            return UnreachableError(f"Redis at {where} is a read-only replica. Give the address of the primary")
-        case _ if any(word in str(error) for word in PASSING):
-            return UnreachableError(f"Redis at {where} does not serve just now: {error}")
         case _:
-            return MoieError(f"Redis at {where} refused: {error}")
+            return _by_words(str(error), where)
+
+
+def _by_words(text: str, where: str) -> MoieError:
+    """An error inside of a script arrives without its class."""
+    if "NOPERM " in text or "can't run this command" in text:
+        return MoieError(f"Redis at {where} forbids this to the user in its address. Widen the user's ACL")
+    if "OOM " in text:
+        return MoieError(f"Redis at {where} is full. Raise its `maxmemory` or make room")
+    if "READONLY " in text:
+        return UnreachableError(f"Redis at {where} is a read-only replica. Give the address of the primary")
+    if any(word in text for word in PASSING):
+        return UnreachableError(f"Redis at {where} does not serve just now: {text}")
+    return MoieError(f"Redis at {where} refused: {text}")
 
 
 def _no_connection(error: redis_errors.ConnectionError, where: str) -> str:

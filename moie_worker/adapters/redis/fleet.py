@@ -94,6 +94,7 @@ class RedisFleet:
         with translated(self._where), self._client.pipeline(transaction=True) as pipe:
             pipe.set(key, json.dumps(record), px=to_ms(ttl))
             pipe.zadd(index, {name: now})
+            pipe.zremrangebyscore(index, "-inf", now - to_ms(MISSED_FOR))
             pipe.execute()
 
     def _left(self, index: str, key: str, name: str) -> None:
@@ -104,8 +105,8 @@ class RedisFleet:
 
     def _present(self, index: str, key_of: Any) -> tuple[list[dict[str, Any]], list[str]]:
         with translated(self._where):
-            self._client.zremrangebyscore(index, "-inf", self.now() - to_ms(MISSED_FOR))
-            names = sorted(str(name) for name in self._client.zrange(index, 0, -1))
+            since = self.now() - to_ms(MISSED_FOR)  # reading removes nobody: who may only look can ask too
+            names = sorted(str(name) for name in self._client.zrangebyscore(index, f"({since}", "+inf"))
             texts: Sequence[Any] = self._client.mget([key_of(name) for name in names]) if names else []
         pairs = list(zip(names, texts, strict=True))
         return [json.loads(text) for _, text in pairs if text], [name for name, text in pairs if not text]
