@@ -1,6 +1,7 @@
 """A Redis without room refuses new work, and lets running work end: what ends begins with a removal."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import redis
@@ -63,3 +64,13 @@ def test_what_did_not_start_is_given_back(store: RedisStore, begun: tuple[Hint, 
 def test_new_work_is_refused_with_a_reason(store: RedisStore) -> None:
     with pytest.raises(MoieError, match="memory"):
         store.load(plan(job("a", 1)), 1, "ops", "")
+
+
+@pytest.mark.fault(8)
+def test_one_sees_where_the_plan_stands(store: RedisStore, redis_client: "redis.Redis") -> None:
+    seen = store.overview()
+    redis_client.config_set("maxmemory", 1)
+    try:
+        assert replace(store.overview(), now=seen.now) == seen
+    finally:
+        redis_client.config_set("maxmemory", 0)

@@ -512,6 +512,17 @@ def test_a_broker_out_of_reach_is_exit_code_3(cli: Cli, plan: Path, monkeypatch:
     assert "sesame" not in said
 
 
+@pytest.mark.parametrize("line", ["status", "jobs", "job 1.1", "journal", "dead list", "doctor", "simulate", "export"])
+def test_a_full_redis_can_be_looked_at(cli: Cli, plan: Path, redis_client: "redis.Redis", line: str) -> None:
+    before = cli.run(*line.split())
+    redis_client.config_set("maxmemory", 1)
+    try:
+        done = cli.run(*line.split())
+    finally:
+        redis_client.config_set("maxmemory", 0)
+    assert (done.exit_code, done.stderr) == (before.exit_code, before.stderr)
+
+
 def test_a_wrong_setting_is_bad_input(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOIE_HEARTBEAT", "soon")
     assert "MOIE_HEARTBEAT" in cli.fails(2, "status")

@@ -29,22 +29,15 @@ class Reading(Base):
 
     def overview(self) -> Overview:
         """Flags, phases and counts, in one round trip."""
-        with self.reaching(), self.client.pipeline(transaction=True) as pipe:
-            pipe.time()
-            pipe.hgetall(self.key("plan"))
-            pipe.hgetall(self.key("phases"))
-            pipe.zrange(self.key("phases:open"), 0, -1)
-            pipe.hgetall(self.key("counts"))
-            pipe.hgetall(self.key("approvals"))
-            pipe.zcard(self.key("dead"))
-            (seconds, micros), plan, phases, open_phases, counts, approvals, dead = pipe.execute()
+        now, flat_plan, flat_phases, open_phases, flat_counts, flat_approvals, dead = self.call("overview")
+        plan, phases = _hash(flat_plan), _hash(flat_phases)
         return Overview(
             flags=_flags(self.plan, plan),
-            now=int(seconds) * 1000 + int(micros) // 1000,
+            now=int(now),
             phases=tuple(sorted(map(PhaseDefinition.from_json, phases.values()), key=lambda phase: phase.id)),
             open_phases=frozenset(map(int, open_phases)),
-            counts=_counts(counts),
-            approvals=_approvals(approvals),
+            counts=_counts(_hash(flat_counts)),
+            approvals=_approvals(_hash(flat_approvals)),
             dead_letters=int(dead),
             queues=tuple(json.loads(plan.get("queues", "[]"))),
             breakers=_breakers(plan),
@@ -137,6 +130,11 @@ class Reading(Base):
         with self.reaching():
             rows: list[Any] = list(self.client.xrevrange(self.key("journal"), count=limit) or ())
         return [_entry(number, fields) for number, fields in reversed(rows)]
+
+
+def _hash(flat: Sequence[str]) -> dict[str, str]:
+    """A hash as scripts return it."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _flags(name: str, raw: Mapping[str, str]) -> Flags:
