@@ -13,7 +13,7 @@ from typing import cast
 
 import pytest
 import redis
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
@@ -23,6 +23,9 @@ from tests.celery_kit import Start, celery_process
 
 OWN = "moie:"
 BESIDE_BROKER = ("integration", "chaos")
+# How fast examples are made says how busy the machine is, not whether the code is right.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 settings.register_profile("fuzz", max_examples=100_000, deadline=None)  # make fuzz
 
 
