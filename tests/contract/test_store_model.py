@@ -1,17 +1,13 @@
 """Random schedules keep every promise on the twin, and real Redis agrees with the twin step by step."""
 
-import os
-from collections.abc import Iterator
 from functools import partial
-from multiprocessing import get_context
-from multiprocessing.pool import Pool
 
 import pytest
 import redis
 
 from moie_worker.adapters.memory import MemoryStore
-from tests.conftest import RedisServer, leaked_keys
-from tests.contract.conftest import ManualRedis
+from tests.conftest import leaked_keys, serving_redis
+from tests.contract.conftest import SHARES, ManualRedis
 from tests.contract.model import Store
 from tests.simulator.mutants import kept, steps_of
 from tests.simulator.search import told_violation, violated
@@ -20,14 +16,6 @@ from tests.simulator.world import World, twin_world
 SCHEDULES = 1_000
 WHOLE = 10_000  # and `make simulate` plays 100,000 and more
 LOCKSTEP = 40
-SHARES = min(os.cpu_count() or 1, 16)  # a Redis has 16 databases, one for each share
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    """Processes that share the schedules."""
-    with get_context("spawn").Pool(SHARES) as made:
-        yield made
 
 
 def twin_violated(schedules: int, share: int) -> str:
@@ -35,9 +23,9 @@ def twin_violated(schedules: int, share: int) -> str:
     return violated(range(share, schedules, SHARES), twin_world)
 
 
-def lockstep_violated(url: str, share: int) -> str:
-    """One share of the schedules, random ones and kept ones, on the twin and a database of a Redis side by side."""
-    with redis.Redis.from_url(url, db=share, decode_responses=True) as client:
+def lockstep_violated(share: int) -> str:
+    """One share of the schedules, random ones and kept ones, on the twin and a Redis of its own side by side."""
+    with serving_redis() as server, redis.Redis.from_url(server.url, decode_responses=True) as client:
         manual = ManualRedis.of(client)
 
         def anew() -> list[Store]:
@@ -54,15 +42,17 @@ def lockstep_violated(url: str, share: int) -> str:
     return found + "".join(leaked)
 
 
-def test_the_twin_keeps_every_promise_under_random_schedules(pool: Pool) -> None:
-    assert pool.map(partial(twin_violated, SCHEDULES), range(SHARES)) == [""] * SHARES
+@pytest.mark.beside(work=partial(twin_violated, SCHEDULES))
+def test_the_twin_keeps_every_promise_under_random_schedules(found: list[str]) -> None:
+    assert found == [""] * SHARES
 
 
 @pytest.mark.whole
-def test_the_twin_keeps_every_promise_under_ten_thousand_schedules(pool: Pool) -> None:
-    assert pool.map(partial(twin_violated, WHOLE), range(SHARES)) == [""] * SHARES
+@pytest.mark.beside(work=partial(twin_violated, WHOLE))
+def test_the_twin_keeps_every_promise_under_ten_thousand_schedules(found: list[str]) -> None:
+    assert found == [""] * SHARES
 
 
-def test_redis_agrees_with_the_twin_after_every_step(pool: Pool, redis_url: str, redis_server: RedisServer) -> None:
-    address = redis_server.url.removesuffix("?db=0")
-    assert pool.map(partial(lockstep_violated, address), range(SHARES)) == [""] * SHARES
+@pytest.mark.beside(work=lockstep_violated)
+def test_redis_agrees_with_the_twin_after_every_step(found: list[str]) -> None:
+    assert found == [""] * SHARES

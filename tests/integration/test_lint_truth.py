@@ -4,7 +4,7 @@ import itertools
 import subprocess
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moie_worker.plan.lint.script import parse
@@ -49,7 +49,7 @@ def codes(script: str) -> list[int]:
     ]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(SCRIPTS)
 def test_what_is_said_to_succeed_always_does(script: str) -> None:
     if not of_script(parse(script)).can_fail:

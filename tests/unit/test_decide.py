@@ -106,7 +106,7 @@ def test_a_retry_comes_within_its_back_off(attempts: int, dice: float, factor: f
     job = a_job(retry={"max": 50, "base": "2s", "cap": "60s", "factor": factor})
     found = settlement(job, attempt_at(job, attempts=attempts), ended(Outcome.BROKEN), NOW, dice)
     assert found.place is Place.TIMED
-    assert 0 <= found.due - NOW <= min(2_000 * factor ** (attempts - 1), 60_000)
+    assert 0 <= found.due - NOW <= round(min(2_000 * factor ** (attempts - 1), 60_000))
 
 
 # -- runs of cyclic jobs ------------------------------------------------------------------------------

@@ -208,7 +208,7 @@ def test_a_chain_that_dropped_its_oldest_says_where_it_begins() -> None:
 
 
 @given(st.integers(1, 70), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_receipt_of_a_batch_leads_to_what_was_signed(number: int, data: st.DataObject) -> None:
     bodies = [f"receipt {n}" for n in range(number)]
     root, proofs = rooted([leaf(body) for body in bodies])

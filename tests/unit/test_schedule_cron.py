@@ -199,7 +199,7 @@ FIELDS = st.tuples(
 TIMES = st.integers(utc("2024-01-01T00:00:00"), utc("2042-01-01T00:00:00"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(FIELDS, st.sampled_from(ZONES), TIMES, st.integers(0, 400 * 86_400_000))
 def test_slots_are_ordered_and_the_latest_is_the_latest(
     fields: tuple[str, ...], zone: str, start: Ms, away: int
@@ -214,7 +214,7 @@ def test_slots_are_ordered_and_the_latest_is_the_latest(
     assert next_slot(table, latest) > slot + away
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(FIELDS, st.sampled_from(ZONES), TIMES)
 def test_no_slot_lies_between_a_time_and_the_next_slot(fields: tuple[str, ...], zone: str, start: Ms) -> None:
     table = Timetable(cron=" ".join(fields), timezone=zone)

@@ -227,7 +227,7 @@ def test_any_bytes_are_a_feed_or_refused(body: bytes) -> None:
         parse_feed(body)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 24_900), st.binary(min_size=1, max_size=3))
 def test_a_damaged_answer_is_read_or_refused(position: int, noise: bytes) -> None:
     body = feed("api2026_testing_p1.xml")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from moie_worker.plan.lint.prove import flake_score, kinds_table
@@ -127,7 +127,6 @@ PIECES = [
 ]  # fmt: skip
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES)).map(" ".join) | st.lists(st.sampled_from(PIECES)).map("".join) | st.text())
 def test_no_text_makes_it_raise(text: str) -> None:
     made = Job.model_construct(id="a", task="t", verification_cmd=text)
@@ -135,7 +134,6 @@ def test_no_text_makes_it_raise(text: str) -> None:
         assert finding.message
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), min_size=1))
 def test_no_list_of_arguments_makes_it_raise(words: list[str]) -> None:
     for finding in lint_job(Job.model_construct(id="a", task="t", verification_cmd=tuple(words))):
