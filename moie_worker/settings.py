@@ -4,7 +4,7 @@ import difflib
 import logging
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -124,6 +124,20 @@ class Settings(BaseSettings):
     )
     output_tail: int = Field(
         2048, ge=0, le=1_048_576, description="Bytes kept from the end of the output of a command."
+    )
+    no_new_privileges: bool = Field(
+        True,
+        description="Whether commands give up rights that programs such as `sudo` or `ping` may bring with them.",
+    )
+    containment: Literal["group", "auto", "pid"] = Field(
+        "group",
+        description="What a command is held in: `group`, a session of its own; `pid`, a PID namespace too, without "
+        "which the worker does not start; `auto`, one where the kernel lets it.",
+    )
+    run_as_users: str = Field(
+        "",
+        description="The users that jobs may name in `run_as` on this machine, separated by spaces.",
+        json_schema_extra={"shown_default": "–"},
     )
     receipts_kept: int = Field(
         100_000,
@@ -264,35 +278,3 @@ def base_environment() -> dict[str, str]:
     own = str(Path(sys.executable).parent)
     path = os.environ.get("PATH", os.defpath)
     return {**os.environ, "PATH": path if own in path.split(os.pathsep) else f"{path}{os.pathsep}{own}"}
-
-
-def reference() -> str:
-    """The page docs/reference/settings.md, made from the code."""
-    rows = [_row(name) for name in Settings.model_fields]
-    return "\n".join([*_REFERENCE_HEAD, *rows, ""])
-
-
-def _row(name: str) -> str:
-    field = Settings.model_fields[name]
-    extra: Mapping[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    default = extra.get("shown_default") or _default(field.default)
-    return f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |"
-
-
-def _default(value: object) -> str:
-    if value is None:
-        return "–"
-    return format_duration(value) if isinstance(value, timedelta) else f"`{value}`"
-
-
-_REFERENCE_HEAD = (
-    "# Settings",
-    "",
-    "Read from the environment, once, when a process starts. A wrong value ends the process with exit code 2 and",
-    "one line for each; a `MOIE_*` variable that is not listed here is warned of and ignored. An empty value counts",
-    "as not set.",
-    "Durations are seconds or a text such as `30s`, `10m`, `1h30m`.",
-    "",
-    "| variable | default | meaning |",
-    "|---|---|---|",
-)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from moie_worker import settings
 from moie_worker.actions import registry
+from moie_worker.adapters import shell_spaces
 from moie_worker.adapters.clock import SystemClock
 from moie_worker.adapters.keys import KeyFolder, KeyRing, KeySigner, PublicKey, Role, parse_keys
 from moie_worker.adapters.ping import Pinger, Target
+from moie_worker.adapters.privileges import can_give_up_new_privileges
 from moie_worker.adapters.redis.alerts import RedisAlerts
 from moie_worker.adapters.redis.chain import RedisChain
 from moie_worker.adapters.redis.connect import Client, connect
@@ -22,11 +24,13 @@ from moie_worker.adapters.redis.run_log import RedisRunLog
 from moie_worker.adapters.redis.snapshots import RedisShelf
 from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.adapters.shell import ShellRunner
+from moie_worker.adapters.shell_rights import Rights
+from moie_worker.adapters.shell_user import why_not_as
 from moie_worker.adapters.snapshot_folder import SnapshotFolder, plans_in
-from moie_worker.errors import MoieError
+from moie_worker.errors import InputError, MoieError
 from moie_worker.heart.receipts import Sealer
 from moie_worker.heart.snapshots import Keeper, before_heartbeat, gone
-from moie_worker.heart.trust import Trust
+from moie_worker.plan.doctor import Held
 from moie_worker.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -79,7 +83,29 @@ class System:
     @cached_property
     def runner(self) -> ShellRunner:
         """Runs commands; one in a process."""
-        return ShellRunner(settings.base_environment(), self.settings.output_head, self.settings.output_tail)
+        told = self.settings
+        return ShellRunner(settings.base_environment(), told.output_head, told.output_tail, self.rights)
+
+    @cached_property
+    def rights(self) -> Rights:
+        """What commands may be here. Raises InputError where what is asked for cannot be had."""
+        told = self.settings
+        why = shell_spaces.why_not() if told.containment != "group" else ""
+        if why and told.containment == "pid":
+            raise InputError(f"MOIE_CONTAINMENT: no PID namespaces here: {why}. Say `auto` to do without")
+        users = frozenset(told.run_as_users.split())
+        return Rights(users, told.no_new_privileges, apart=told.containment != "group" and not why)
+
+    def held(self) -> Held:
+        """How commands of a worker are held that is started as this process was."""
+        told = self.settings
+        return Held(
+            no_new_privileges=told.no_new_privileges,
+            can_give_up=can_give_up_new_privileges(),
+            containment=told.containment,
+            no_namespaces=shell_spaces.why_not(),
+            run_as={user: why_not_as(user) for user in told.run_as_users.split()},
+        )
 
     @cached_property
     def keys(self) -> KeyFolder:
@@ -101,12 +127,6 @@ class System:
     def authors(self) -> KeyRing | None:
         """Checks signatures of plans; None when none are needed. Raises InputError."""
         return KeyRing(self.trusted_authors) if self.trusted_authors else None
-
-    @property
-    def trust(self) -> Trust | None:
-        """What the heart needs to execute signed jobs only; None when it executes all. Raises InputError."""
-        authors = self.authors
-        return Trust(authors, self.alerts) if authors is not None else None
 
     @cached_property
     def receipt_signer(self) -> KeySigner | None:

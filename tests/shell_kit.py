@@ -19,10 +19,11 @@ import os, sys, threading, time
 from datetime import timedelta
 from moie_worker.adapters.shell import ShellRunner
 from moie_worker.adapters.shell_children import children_here
+from moie_worker.adapters.shell_rights import Rights
 from moie_worker.ports import Command
 
-lease, token, commands = float(sys.argv[1]), sys.argv[2], sys.argv[3:]
-runner = ShellRunner(os.environ)
+lease, apart, token, commands = float(sys.argv[1]), sys.argv[2] == "apart", sys.argv[3], sys.argv[4:]
+runner = ShellRunner(os.environ, rights=Rights(apart=apart))
 runner.renewed([token], timedelta(seconds=lease), time.monotonic())
 print(children_here().guard_pid, flush=True)
 
@@ -64,9 +65,9 @@ def command(cmd: str | Sequence[str], token: str, timeout_s: float = 30, grace_s
 
 
 @contextmanager
-def worker(token: str, *commands: str, lease_s: float = 60) -> Iterator["subprocess.Popen[str]"]:
+def worker(token: str, *commands: str, lease_s: float = 60, apart: bool = False) -> Iterator["subprocess.Popen[str]"]:
     """A worker process that runs these commands; killed at the end, if it is still there."""
-    arguments = [sys.executable, "-c", WORKER, str(lease_s), token, *commands]
+    arguments = [sys.executable, "-c", WORKER, str(lease_s), "apart" if apart else "", token, *commands]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process

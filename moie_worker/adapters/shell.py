@@ -11,10 +11,22 @@ from datetime import timedelta
 from pathlib import Path
 
 from moie_worker.adapters.output import Capture
+from moie_worker.adapters.privileges import give_up_new_privileges
 from moie_worker.adapters.shell_children import children_here
-from moie_worker.adapters.shell_spawn import CannotStartError, Child, base_environment, prepare
+from moie_worker.adapters.shell_rights import NO_LIMITS, NotAllowedError, Rights
+from moie_worker.adapters.shell_spawn import (
+    CannotStartError,
+    Child,
+    Start,
+    base_environment,
+    environment,
+    is_empty,
+    prepare,
+)
+from moie_worker.adapters.shell_user import account_of, environment_of, start_as
 from moie_worker.adapters.shell_verdict import Verdict, ended_early, judge
 from moie_worker.adapters.shell_watch import Limits, Watch
+from moie_worker.plan.signing import REFUSED
 from moie_worker.plan.states import Outcome
 from moie_worker.ports import Command, Evidence, Stop
 
@@ -28,11 +40,14 @@ class ShellRunner:
     `tail` are the bytes of output that are kept.
     """
 
-    def __init__(self, environ: Mapping[str, str], head: int = 4096, tail: int = 4096) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], head: int = 4096, tail: int = 4096, rights: Rights = NO_LIMITS
+    ) -> None:
         self._environ = environ
         self._base = base_environment(environ)
         self._head = head
         self._tail = tail
+        self._rights = rights
         self._unnamed = itertools.count(1)
         self._oom_kills = oom_kills()
         self._own_peak = 0  # of this process, in units of ru_maxrss; it only grows
@@ -48,8 +63,12 @@ class ShellRunner:
         if children_here().lapsed(token):
             return Evidence(Outcome.LOST, "its lease ran out before it began")
         try:
-            start = prepare(command, self._base, self._environ, token)
-            child = children_here().start(start, token)
+            start = self._prepare(command, token)
+            if self._rights.no_new_privileges:
+                give_up_new_privileges()
+            child = children_here().start(start, token, apart=self._rights.apart)
+        except NotAllowedError as error:
+            return Evidence(Outcome.REFUSED, f"{REFUSED}{error}")
         except CannotStartError as error:
             return Evidence(Outcome.BROKEN, str(error))
         try:
@@ -72,6 +91,17 @@ class ShellRunner:
     def close(self) -> None:
         """End the guard, and with it whatever still runs under a lease."""
         children_here().close()
+
+    def _prepare(self, command: Command, token: str) -> Start:
+        """What to start. NotAllowedError, CannotStartError."""
+        if is_empty(command):
+            raise CannotStartError("the command is empty")
+        if command.run_as is None:
+            return prepare(command, environment(command, self._base, self._environ, token))
+        self._rights.check_user(command.run_as)
+        account = account_of(command.run_as)
+        env = environment(command, environment_of(account, self._environ), self._environ, token)
+        return start_as(account, command, env)
 
     def _follow(self, child: Child, command: Command, token: str, stop: Stop | None) -> Evidence:
         capture = Capture(self._head, self._tail)

@@ -9,7 +9,8 @@ from datetime import timedelta
 
 from moie_worker.adapters.guard import token_of
 from moie_worker.adapters.shell_guard import Guard
-from moie_worker.adapters.shell_spawn import Child, Start, inheritable, spawn
+from moie_worker.adapters.shell_spaces import Space, Spaces
+from moie_worker.adapters.shell_spawn import CannotStartError, Child, Start, inheritable, spawn
 from moie_worker.adapters.shell_strays import become_foster_parent, end, strays
 
 _SWEEP_S = 0.1  # between sweeps that nobody waits for
@@ -36,6 +37,7 @@ class Children:
         self._running: dict[int, tuple[str, int]] = {}  # process id -> token, start in ticks after boot
         self._leases: dict[str, Lease] = {}
         self._next_sweep = 0.0
+        self.spaces = Spaces()
         self._unwanted = inheritable()
         self.others = become_foster_parent()
 
@@ -44,14 +46,28 @@ class Children:
         """The process id of the guard; 0 while there is none."""
         return self._guard.pid
 
-    def start(self, start: Start, token: str) -> Child:
-        """Start a command of an attempt, or CannotStartError."""
+    def start(self, start: Start, token: str, *, apart: bool = False) -> Child:
+        """Start a command of an attempt, or CannotStartError; `apart` in a PID namespace."""
         with self._lock:  # a sweep must not see a child that is not written down
             ticks = _ticks()
-            child = spawn(start, self._unwanted)
+            child = self._start_apart(start, token) if apart else spawn(start, self._unwanted)
             self._running[child.pid] = (token, ticks)
             if token in self._leases:
-                self._guard.tell(_start_line(child.pid, token, ticks), self._everything)
+                self._guard.tell(self._lines_of(child.pid), self._everything)
+        return child
+
+    def _start_apart(self, start: Start, token: str) -> Child:
+        try:
+            space = self.spaces.take(token)
+        except OSError as error:
+            raise CannotStartError(f"its PID namespace is missing: {error.strerror}") from error
+        try:
+            with space.entered():
+                child = spawn(start, self._unwanted)
+        except CannotStartError:
+            self.spaces.drop(space)
+            raise
+        self.spaces.use(space, child.pid)
         return child
 
     def ended(self, child: Child, token: str) -> None:
@@ -59,8 +75,11 @@ class Children:
         with self._lock:
             del self._running[child.pid]
             leased = token in self._leases
-            if leased:
-                self._guard.add(f"end {child.pid}\n")  # until then the number is of a process that is not there
+            space = self.spaces.give_back(child.pid, token)
+            if leased:  # until then the numbers are of processes that are not there, or work for another attempt
+                self._guard.add(f"end {child.pid}\n" + (f"end {space.init}\n" if space else ""))
+            left = [] if leased else self.spaces.leave([token])
+        self._end_spaces(left)
         if leased:
             self.sweep_sometimes()
         else:
@@ -90,8 +109,11 @@ class Children:
             lapsed = [token for token, lease in self._leases.items() if lease.end < old]
             for token in lapsed:
                 del self._leases[token]
+            left = self.spaces.leave([*known, *lapsed])
             if known or lapsed:
-                self._guard.tell(f"forget {' '.join(known + lapsed)}\n", self._everything)
+                ends = "".join(f"end {space.init}\n" for space in left)
+                self._guard.tell(f"forget {' '.join(known + lapsed)}\n{ends}", self._everything)
+        self._end_spaces(left)
         self.sweep()
 
     def lapsed(self, token: str) -> bool:
@@ -125,15 +147,18 @@ class Children:
         with self._lock:
             self._leases.clear()
             self._guard.close()
+            left = self.spaces.leave_all()
+        self._end_spaces(left)
         self.sweep()
 
     def abandon(self) -> None:
         """This process is a fork: the children and the guard are its parent's."""
         self._guard.abandon()
+        self.spaces.abandon()
 
     def knows(self, pid: int) -> bool:
         """Whether somebody waits for this child."""
-        return pid in self._running or pid == self._guard.pid
+        return pid in self._running or pid == self._guard.pid or self.spaces.holds(pid)
 
     def runs(self, session: int) -> bool:
         """Whether a command runs in this session."""
@@ -165,10 +190,21 @@ class Children:
     def _everything(self) -> str:
         """What a new guard must know."""
         leases = "".join(_lease_line(lease.end, [token]) for token, lease in self._leases.items())
-        running = self._running.items()
-        return leases + "".join(
-            _start_line(pid, token, ticks) for pid, (token, ticks) in running if token in self._leases
-        )
+        running = "".join(self._lines_of(pid) for pid, (token, _) in self._running.items() if token in self._leases)
+        kept = "".join(_start_line(space.init, token, space.ticks) for token, space in self.spaces.held())
+        return leases + running + kept
+
+    def _lines_of(self, pid: int) -> str:
+        """What the guard is told of a running command, and of the namespace that must end with it."""
+        token, ticks = self._running[pid]
+        space = self.spaces.used_by(pid)
+        apart = _start_line(space.init, token, space.ticks) if space else ""
+        return _start_line(pid, token, ticks) + apart
+
+    def _end_spaces(self, spaces: Sequence[Space]) -> None:
+        """End them while nobody else is kept waiting."""
+        for space in spaces:
+            space.end()
 
 
 def _lease_line(until: float, tokens: Sequence[str]) -> str:

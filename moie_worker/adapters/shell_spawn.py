@@ -18,6 +18,7 @@ _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 # A worker ignores some signals, and an ignored signal stays ignored across exec.
 _ALL_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 # posix_spawn cannot change the directory; a shell that replaces itself can. 126 is read as "could not run".
+_NOTHING_TO_READ = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
 _ENTER_THEN_SHELL = 'cd -- "$0" || exit 126; exec /bin/sh -c -- "$1"'
 _ENTER_THEN_EXEC = 'cd -- "$0" || exit 126; exec "$@"'
 
@@ -33,6 +34,7 @@ class Start:
     path: str
     argv: Sequence[str]
     env: Mapping[str, str]
+    input: bytes = b""  # what it reads; no command reads anything, but what becomes one does
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +65,23 @@ def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return base
 
 
-def prepare(command: Command, base: Mapping[str, str], environ: Mapping[str, str], token: str) -> Start:
-    """What to start, or CannotStartError. Variables of `environ` reach the command only by name."""
+def environment(command: Command, base: Mapping[str, str], environ: Mapping[str, str], token: str) -> dict[str, str]:
+    """The environment of a command. Variables of `environ` reach it only by name."""
     env = dict(base)
     env.update((name, environ[name]) for name in command.pass_env if name in environ)
     env.update(command.env)
     env["MOIE_TOKEN"] = token
     env["MOIE_SLOT"] = command.slot
-    if not command.cmd or (isinstance(command.cmd, str) and not command.cmd.strip()):
-        raise CannotStartError("the command is empty")
+    return env
+
+
+def is_empty(command: Command) -> bool:
+    """Whether there is nothing to start."""
+    return not command.cmd or (isinstance(command.cmd, str) and not command.cmd.strip())
+
+
+def prepare(command: Command, env: Mapping[str, str]) -> Start:
+    """What to start, or CannotStartError."""
     if command.cwd is not None:
         return Start(_SHELL, _enter(_directory(command.cwd), command.cmd), env)
     if isinstance(command.cmd, str):
@@ -131,14 +141,16 @@ def spawn(start: Start, unwanted: Sequence[int]) -> Child:
         read, write = _pipe()
     except OSError as error:
         raise CannotStartError(f"cannot make a pipe: {_reason(error)}") from error
+    source = -1
     try:
+        source = _readable(start.input) if start.input else -1
         began = time.monotonic()
         pid = os.posix_spawn(
             start.path,
             list(start.argv),
             start.env,
             file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, source, 0) if source >= 0 else _NOTHING_TO_READ,
                 (os.POSIX_SPAWN_DUP2, write, 1),
                 (os.POSIX_SPAWN_DUP2, write, 2),
                 *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in unwanted if _is_inheritable(descriptor)),
@@ -152,7 +164,18 @@ def spawn(start: Start, unwanted: Sequence[int]) -> Child:
         raise CannotStartError(f"cannot start {_shown(start.path)}: {_reason(error)}") from error
     finally:
         os.close(write)
+        if source >= 0:
+            os.close(source)
     return Child(pid, read, _pidfd(pid), began)
+
+
+def _readable(content: bytes) -> int:
+    """A descriptor that reads it; it is on no disk."""
+    descriptor = os.memfd_create("moie-command")
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def _pipe() -> tuple[int, int]:

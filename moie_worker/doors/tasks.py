@@ -82,7 +82,8 @@ def desk(plan: str, _pid: int, worker: str) -> hints.Desk:
         lease=told.lease,
         renew=told.renew,
         patience=told.patience,
-        trust=system.trust,
+        alerts=system.alerts,
+        authors=system.authors,
     )
 
 
@@ -137,18 +138,21 @@ def _on_received(request: Any, **_: Any) -> None:
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _on_init(sender: Any, **_: Any) -> None:
-    _check_trust()
+    _check_rights()
     SLOTS.number = slots_of(int(sender.concurrency))
     pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = RESULTS_AWAITED
 
 
-def _check_trust() -> None:
-    """A worker that cannot tell whom it trusts ends here, not at each of its jobs."""
+def _check_rights() -> None:
+    """A worker that cannot tell whom it trusts, or hold its commands as it was told, ends here, not at each job."""
     try:
+        held = here().rights
         named = ", ".join(f"{key.name} ({key.id})" for key in here().trusted_authors)
     except MoieError as error:
         sys.stderr.write(f"moie-worker: {error}\n")
         raise SystemExit(error.exit_code) from None
+    if held.apart:
+        log.info("commands run in PID namespaces")
     if named:
         log.info("only what one of these authors signed is executed: %s", named)
 

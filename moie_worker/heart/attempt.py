@@ -8,14 +8,14 @@ from typing import Any, Protocol
 
 from moie_worker.heart.freshness import judged, start_of
 from moie_worker.heart.receipts import receipt_of
-from moie_worker.heart.trust import Trust, objection
+from moie_worker.heart.trust import objection
 from moie_worker.plan.decide import Ended, crashed, refused, settlement, skipped, slot_of
 from moie_worker.plan.flow import Attempt, Settlement
 from moie_worker.plan.model import Job
 from moie_worker.plan.schedule import Fire, Skip, due_at
 from moie_worker.plan.states import Outcome, Overlap
 from moie_worker.plan.times import Ms, moment
-from moie_worker.ports import ActionContext, Clock, Command, Evidence, Files, Notebook, Runner, Signer, Stop
+from moie_worker.ports import ActionContext, Clock, Command, Evidence, Files, Notebook, Runner, Signer, Stop, Verifier
 
 
 class Actions(Protocol):
@@ -54,13 +54,13 @@ class Run:
     begun: float  # monotonic time at which Redis said `attempt.started_at`
 
 
-def opened(attempt: Attempt, stop: Stop, begun: float, plan: str, trust: Trust | None) -> Run | Settlement:
+def opened(attempt: Attempt, stop: Stop, begun: float, plan: str, authors: Verifier | None) -> Run | Settlement:
     """Make an attempt ready to run; one that cannot be read, or that nobody trusted signed, ends instead."""
     try:
         job = Job.model_validate(attempt.definition.job)
     except ValueError as error:
         return crashed(attempt, f"its definition cannot be read: {error}")
-    if trust is not None and (why := objection(plan, attempt.definition, job, trust.authors)):
+    if authors is not None and (why := objection(plan, attempt.definition, job, authors)):
         return refused(attempt, why)
     return Run(attempt, job, stop, begun)
 
@@ -90,6 +90,8 @@ def _verify(run: Run, tools: Tools) -> Evidence:
     if run.job.action is None or first.outcome is not Outcome.FAILED:
         return first
     acted = _act(run, tools, slot="")
+    if acted.outcome is Outcome.REFUSED:
+        return acted
     if acted.outcome is not Outcome.PASSED:
         return replace(acted, message=f"action {run.job.action.use}: {acted.message}")
     again = _check(run, tools)
@@ -151,10 +153,13 @@ def _command(run: Run, slot: str) -> Command:
         cwd=job.cwd,
         token=run.attempt.token,
         slot=slot,
+        run_as=job.run_as,
     )
 
 
 def _settle(run: Run, tools: Tools, evidence: Evidence, fire: Fire | None = None) -> Settlement:
+    if evidence.outcome is Outcome.REFUSED:
+        return refused(run.attempt, evidence.message)
     now, kept = now_of(run, tools.clock), _record(run, tools, evidence)
     verified = fire is None and evidence.outcome is Outcome.PASSED and tools.signer is not None
     ended = Ended(

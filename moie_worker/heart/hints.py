@@ -8,7 +8,7 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from queue import Empty, SimpleQueue
@@ -18,12 +18,12 @@ from typing import Protocol, TypeVar
 from moie_worker.errors import MoieError
 from moie_worker.heart.attempt import Run, Tools, opened, perform
 from moie_worker.heart.receipts import signed
-from moie_worker.heart.trust import Trust
+from moie_worker.heart.refusals import tell
 from moie_worker.plan.decide import crashed
 from moie_worker.plan.flow import Attempt, Hint, Settlement
 from moie_worker.plan.limits import FLUSH_MS, HINT_MS, OVERTIME_MS
 from moie_worker.plan.states import OnLeaseLost, Outcome
-from moie_worker.ports import Fleet, Stop, Store
+from moie_worker.ports import Alerts, Fleet, Stop, Store, Verifier
 
 T = TypeVar("T")
 LOST = "its lease was lost"
@@ -53,7 +53,8 @@ class Desk:
     lease: timedelta
     renew: timedelta
     patience: timedelta  # how long a running command may go on after the worker was asked to end
-    trust: Trust | None = None  # None: signatures are not looked at
+    alerts: Alerts
+    authors: Verifier | None = None  # None: signatures are not looked at
 
 
 @dataclass
@@ -70,6 +71,7 @@ class Batch:
     results: deque[Settlement] = field(default_factory=deque)
     idle: SimpleQueue[None] = field(default_factory=SimpleQueue)  # one for each thread with nothing left to do
     unsettled: list[Settlement] = field(default_factory=list)
+    refused: list[Settlement] = field(default_factory=list)
     summary: dict[str, int] = field(default_factory=dict)
 
 
@@ -90,11 +92,9 @@ def work(hint: Hint, desk: Desk) -> dict[str, int]:
     try:
         for attempt in attempts:
             stops.append(_open(batch, attempt, desk))
-        ended = tuple(batch.unsettled)
         _register(list(batch.waiting), desk, asked)
         _drive(batch, desk)
-        if desk.trust is not None:
-            desk.trust.tell(desk.tools.plan, ended)
+        tell(desk.alerts, desk.tools.plan, batch.refused)
     finally:
         desk.tools.runner.forget(list(batch.runs))
         for stop in stops:
@@ -110,7 +110,7 @@ def decline(hint: Hint, desk: Desk) -> None:
 
 def _open(batch: Batch, attempt: Attempt, desk: Desk) -> ClosingStop:
     stop = desk.make_stop()
-    found = opened(attempt, stop, batch.begun_at, desk.tools.plan, desk.trust)
+    found = opened(attempt, stop, batch.begun_at, desk.tools.plan, desk.authors)
     if isinstance(found, Run):
         batch.runs[attempt.token] = found
         batch.waiting.append(found)
@@ -177,11 +177,9 @@ def _perform(run: Run, desk: Desk) -> Settlement:
 def _collect(batch: Batch) -> int:
     """Wait for a flush, or for a thread with nothing left to do; take in what ended. Returns how many threads did."""
     ended = 0
-    try:
+    with suppress(Empty):
         batch.idle.get(timeout=FLUSH_MS / 1000)
-        ended += 1
-    except Empty:
-        pass
+        ended = 1
     while batch.results:
         found = batch.results.popleft()
         batch.unsettled.append(found)
@@ -257,6 +255,7 @@ def _settle(batch: Batch, desk: Desk, *, done: bool) -> bool:
         return False
     for settlement in batch.unsettled:
         _count(batch, settlement.outcome.replace("_", " "), 1)
+    batch.refused += (each for each in batch.unsettled if each.outcome is Outcome.REFUSED)
     batch.unsettled.clear()
     _quietly(lambda: desk.fleet.ring(desk.tools.plan), "ring")
     return True

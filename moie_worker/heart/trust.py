@@ -1,20 +1,15 @@
-"""Whose word counts about what is executed: signing a plan, checking a job before it runs, telling what was refused."""
+"""Whose word counts about what is executed: signing a plan, checking a job before it runs."""
 
 import base64
 import binascii
-import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
-from moie_worker.errors import MoieError
 from moie_worker.plan.definition import Compiled, Definition
-from moie_worker.plan.flow import Settlement
 from moie_worker.plan.model import Job
-from moie_worker.plan.signing import ALERT, REFUSED, signed_body
-from moie_worker.plan.states import Outcome
-from moie_worker.ports import Alerts, Signer, Verifier
+from moie_worker.plan.signing import REFUSED, signed_body
+from moie_worker.ports import Signer, Verifier
 
-log = logging.getLogger(__name__)
 SHOWN_ID = 16  # characters of a key's id that a reason shows; whoever forges one chooses it
 
 
@@ -32,7 +27,10 @@ def _signed(plan: str, definition: Definition, job: Job, author: Signer) -> Defi
 def objection(plan: str, definition: Definition, job: Job, authors: Verifier) -> str:
     """Why a job may not be executed; empty when a trusted author signed exactly this job of this plan."""
     if not definition.signature:
-        return f"{REFUSED}job {job.id} is not signed, and only what a trusted author signed is executed here"
+        return (
+            f"{REFUSED}job {job.id} is not signed, and only what a trusted author signed is executed here. "
+            "It was loaded without `--sign-key`, or somebody wrote to Redis who may not"
+        )
     key_id, _, encoded = str(definition.signature).partition(":")
     try:
         signature = base64.b64decode(encoded, validate=True)
@@ -44,29 +42,3 @@ def objection(plan: str, definition: Definition, job: Job, authors: Verifier) ->
         f"{REFUSED}the signature of job {job.id} by key {key_id[:SHOWN_ID]!r} does not hold: "
         "that key is not trusted here, or this is not what it signed"
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """What a worker has that executes signed jobs only."""
-
-    authors: Verifier
-    alerts: Alerts
-
-    def tell(self, plan: str, ended: Sequence[Settlement]) -> None:
-        """Raise the alert of a plan when some of its attempts were refused; it stands once, however many they are.
-
-        Call it when they are settled: whoever looks whether the alert still holds then finds their letters.
-        """
-        reasons = [settlement.reason for settlement in ended if settlement.outcome is Outcome.REFUSED]
-        if not reasons:
-            return
-        message = (
-            f"plan {plan}: {reasons[0]}. Somebody wrote to Redis who may not, or loaded without `--sign-key`: "
-            f"moie dead list --reason {REFUSED.strip()}"
-        )
-        try:
-            if self.alerts.raise_once(f"{ALERT}{plan}", message):
-                log.critical("ALERT %s%s: %s", ALERT, plan, message)
-        except MoieError as error:
-            log.error("an alert cannot be raised (%s): %s", error, message)

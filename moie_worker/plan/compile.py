@@ -8,6 +8,7 @@ from moie_worker.plan.terms import ApprovalTerms
 from moie_worker.plan.times import Ms, to_ms
 
 VERIFIED = ("verification_cmd", "action", "timeout", "env", "pass_env", "cwd")  # changed: the job is verified again
+ADDED = ("evidence", "run_as")
 TIMED = ("schedule", "jitter")
 SLACK_MS = 60_000  # a lease may be renewed so much longer than the commands of the job may take
 
@@ -95,6 +96,6 @@ def _period_ms(job: Job, now: Ms) -> int:
 
 
 def _verified(job: Job) -> str:
-    """Jobs without `evidence` keep the digest they had before there was such a field: they stay verified."""
-    evidence = ("evidence",) if job.evidence is not None else ()
-    return digest(job.model_dump(mode="json", include={*VERIFIED, *evidence}))
+    """Jobs without a field that was added later keep the digest they had before there was one: they stay verified."""
+    later = {name for name in ADDED if getattr(job, name) is not None}
+    return digest(job.model_dump(mode="json", include={*VERIFIED, *later}))

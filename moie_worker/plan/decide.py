@@ -122,7 +122,7 @@ def crashed(attempt: Attempt, why: str) -> Settlement:
 
 
 def refused(attempt: Attempt, why: str) -> Settlement:
-    """The settlement of an attempt at a job that no trusted author signed: nothing was run, a dead letter says so."""
+    """The settlement of an attempt at what may not be executed: nothing was run, a dead letter says so."""
     return _given_up(attempt, Outcome.REFUSED, why, max(attempt.definition.period_ms, REFUSED_PAUSE_MS))
 
 

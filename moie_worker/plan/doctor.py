@@ -55,6 +55,39 @@ class RedisFacts:
     ahead_s: float  # of this machine's clock
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How the commands of this machine's workers are held, as its settings and its kernel say."""
+
+    no_new_privileges: bool
+    can_give_up: bool  # the kernel knows of it
+    containment: str
+    no_namespaces: str  # why there are none; empty: they can be had
+    run_as: Mapping[str, str]  # users that jobs may name, with why they cannot be used
+
+
+def held_findings(held: Held) -> Iterator[Finding]:
+    """What commands may do, and what becomes of what they leave behind."""
+    kept = "kept: commands may use sudo and its kin, as MOIE_NO_NEW_PRIVILEGES says"
+    wrong = kept if held.can_give_up else "kept: this kernel cannot take them"
+    yield _judged(
+        "new privileges", held.no_new_privileges and held.can_give_up,
+        "given up: commands gain none by sudo and its kin", wrong, Level.NOTE,
+    )  # fmt: skip
+    yield _containment(held)
+    for user, why in held.run_as.items():
+        yield _judged(f"run_as {user}", not why, "possible", why, Level.FAULT)
+
+
+def _containment(held: Held) -> Finding:
+    missing = f"no PID namespaces here: {held.no_namespaces}"
+    if held.containment == "group":
+        told = missing if held.no_namespaces else "MOIE_CONTAINMENT=pid is possible here"
+        return Finding("containment", Level.OK, f"process groups, as MOIE_CONTAINMENT says; {told}")
+    level = Level.FAULT if held.containment == "pid" else Level.NOTE
+    return _judged("containment", not held.no_namespaces, "PID namespaces", missing, level)
+
+
 def redis_findings(facts: RedisFacts) -> Iterator[Finding]:
     """Version, durability, memory, clock."""
     found = tuple(map(int, re.findall(r"\d+", facts.speaks)[:2]))

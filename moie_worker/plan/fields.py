@@ -43,6 +43,7 @@ Priority = Annotated[int, Strict(), Field(ge=-1000, le=1000)]
 Files = Annotated[tuple[Argument, ...], Field(max_length=1000)]
 Risks = Annotated[tuple[Text, ...], Field(max_length=1000)]
 QueueName = Annotated[str, StringConstraints(max_length=100, pattern=NAME)]
+UserName = Annotated[str, StringConstraints(max_length=100, pattern=NAME)]
 ActionName = Annotated[str, StringConstraints(max_length=100, pattern=NAME)]
 
 

@@ -36,6 +36,7 @@ from moie_worker.plan.fields import (
     Text,
     Time,
     Title,
+    UserName,
     Value,
     Words,
     refuse,
@@ -188,6 +189,7 @@ class Job(Value):
     env: dict[EnvName, Argument] = Field({}, description="Environment variables of its commands.")
     pass_env: tuple[EnvName, ...] = Field((), description="Variables handed on from the worker's own environment.")
     cwd: Annotated[Argument, Field(min_length=1)] | None = Field(None, description="The directory its commands run in.")
+    run_as: UserName | None = Field(None, description="The user its commands run as; that of the worker if absent.")
     on_lease_lost: OnLeaseLost = Field(OnLeaseLost.STOP, description="What happens to a command whose lease was lost.")
     evidence: EvidenceFiles | None = Field(None, description="Files that must be newer than the start of the job.")
     expect_fail: ExpectFail | None = Field(None, description="The case in which the check must say no.")

@@ -24,6 +24,7 @@ LOST = {
     "approval": "that it waits for approval",
     "order": "that its jobs run side by side; v2 works on one after the other",
     "env": "the environment",
+    "run_as": "the user that its commands run as",
 }
 
 KNOWN_IN_JOB = {"id", "task", "description", "status", "verification_cmd", "kept", *JOB_EXTRAS}

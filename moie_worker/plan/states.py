@@ -26,7 +26,7 @@ class Outcome(StrEnum):
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
     LOST = "lost"  # its lease expired
-    REFUSED = "refused"  # nothing was run: no trusted author signed it
+    REFUSED = "refused"  # nothing was run: no trusted author signed it, or this machine does not allow it
 
 
 class JobStatus(StrEnum):

@@ -49,6 +49,7 @@ class Command:
     token: str = ""  # MOIE_TOKEN: unique to the attempt
     slot: str = ""  # MOIE_SLOT: the same for every attempt at the same due time
     grace: timedelta = timedelta(seconds=1)  # between TERM and KILL
+    run_as: str | None = None  # the user it runs as; None: that of the worker
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ def test_of_what_was_forged_in_redis_nothing_is_executed_and_the_rest_goes_on(
     letters = RedisDeadLetters(farm.server.client, "test").page(LetterFilter()).heads
     assert len(letters) == 4
     assert all(head.reason.startswith("refused: ") and head.deaths == 1 for head in letters)
-    assert set(farm.server.client.hgetall("moie:alerts")) == {"signatures:test", "signatures:hers"}
+    assert set(farm.server.client.hgetall("moie:alerts")) == {"refused:test", "refused:hers"}
 
 
 def test_a_refused_job_runs_once_its_plan_is_signed_and_its_letter_replayed(farm: Farm, ops: KeySigner) -> None:

@@ -1,7 +1,7 @@
 """A world for the heart without processes: the twin of the store, commands that are functions, a time moved by hand."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,6 @@ from moie_worker.adapters.memory_notebook import MemoryNotebook
 from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart.attempt import Tools
 from moie_worker.heart.hints import Desk
-from moie_worker.heart.trust import Trust
 from moie_worker.plan.chain import Mark, Pulse, Station, Trace
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.flow import Answer, Attempt, Hint, Overview, Settlement
@@ -21,7 +20,7 @@ from moie_worker.plan.model import Plan
 from moie_worker.plan.presence import Beat, Worker
 from moie_worker.plan.states import Outcome
 from moie_worker.plan.times import Ms
-from moie_worker.ports import ActionContext, Command, Evidence, Stop
+from moie_worker.ports import ActionContext, Command, Evidence, Stop, Verifier
 
 PATIENCE_S = 10  # what a test waits for another thread at most
 PASSED = Evidence(Outcome.PASSED, "exit code 0", exit_code=0, duration_s=0.1)
@@ -29,6 +28,30 @@ FAILED = Evidence(Outcome.FAILED, "exit code 1", exit_code=1, duration_s=0.1)
 CANCELLED = Evidence(Outcome.CANCELLED, "stopped", duration_s=0.1)
 CYCLIC: dict[str, Any] = {"status": "cyclic", "schedule": {"every": "10m"}}
 ACTION: dict[str, Any] = {"action": {"use": "fake", "with": {"a": 1}}}
+
+
+class HeldAlerts:
+    """What stands, and all that was ever raised and cleared."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, str] = {}
+        self.events: list[str] = []
+
+    def raise_once(self, name: str, message: str) -> bool:
+        if name in self.messages:
+            return False
+        self.messages[name] = message
+        self.events.append(f"raised {name}")
+        return True
+
+    def clear_once(self, name: str) -> bool:
+        if self.messages.pop(name, None) is None:
+            return False
+        self.events.append(f"cleared {name}")
+        return True
+
+    def standing(self) -> Mapping[str, str]:
+        return dict(self.messages)
 
 
 class HandClock:
@@ -219,7 +242,7 @@ class Heart:
 
     threads: int = 1
     asked_to_leave: bool = False
-    trust: Trust | None = None
+    authors: Verifier | None = None
 
     def __post_init__(self) -> None:
         self.clock = HandClock(ManualTime())
@@ -227,6 +250,7 @@ class Heart:
         self.fleet = FakeFleet()
         self.runner = FakeRunner()
         self.files = FakeFiles()
+        self.alerts = HeldAlerts()
         self.actions = FakeActions()
         self.stops: list[Flag] = []
         self.tools = Tools(
@@ -239,7 +263,8 @@ class Heart:
         return Desk(
             store=self.store, fleet=self.fleet, tools=self.tools, make_stop=self.make_stop,
             leaving=lambda: self.asked_to_leave, threads=self.threads, lease=timedelta(seconds=30),
-            renew=timedelta(seconds=10), patience=timedelta(seconds=20), trust=self.trust,
+            renew=timedelta(seconds=10), patience=timedelta(seconds=20), alerts=self.alerts,
+            authors=self.authors,
         )  # fmt: skip
 
     def make_stop(self) -> Flag:

@@ -1,7 +1,6 @@
 """What somebody is told of, how often, and when it is over."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -22,7 +21,7 @@ from moie_worker.plan.model import Plan
 from moie_worker.plan.pace import Pace
 from moie_worker.plan.presence import Beat, Worker
 from moie_worker.plan.times import moment, to_ms
-from tests.unit.heart_kit import FakeFleet, FlakyStore, HeldChain
+from tests.unit.heart_kit import FakeFleet, FlakyStore, HeldAlerts, HeldChain
 
 STALE = timedelta(minutes=15)
 PACE = Pace(timedelta(minutes=10))
@@ -31,30 +30,6 @@ JOB = {"id": "a", "task": "t", "verification_cmd": "true"}
 BEAT = Beat("b", "h", 1, 0)
 QUICK = replace(BEAT, heartbeat=timedelta(seconds=15))
 WORKER = Worker("w", "h", 1, ("default",), 2, 0)
-
-
-class HeldAlerts:
-    """What stands, and all that was ever raised and cleared."""
-
-    def __init__(self) -> None:
-        self.messages: dict[str, str] = {}
-        self.events: list[str] = []
-
-    def raise_once(self, name: str, message: str) -> bool:
-        if name in self.messages:
-            return False
-        self.messages[name] = message
-        self.events.append(f"raised {name}")
-        return True
-
-    def clear_once(self, name: str) -> bool:
-        if self.messages.pop(name, None) is None:
-            return False
-        self.events.append(f"cleared {name}")
-        return True
-
-    def standing(self) -> Mapping[str, str]:
-        return dict(self.messages)
 
 
 class Post:
@@ -246,16 +221,16 @@ def test_a_refused_job_is_told_until_somebody_has_dealt_with_its_letter() -> Non
     post = Post()
     post.letters.put(Death("job:other", LetterKind.JOB, "other", "kills its worker", 1, {}))
     post.letters.put(Death("job:a", LetterKind.JOB, "a", "refused: job a is not signed", 1, {}))
-    post.alerts.raise_once("signatures:p", "plan p: job a")
+    post.alerts.raise_once("refused:p", "plan p: job a")
     assert [post.look(), post.look()] == [[], []]
     post.letters.discard("job:a", "ops", "")
-    assert post.sure(CLEAR_AFTER) == ["cleared signatures:p"]
+    assert post.sure(CLEAR_AFTER) == ["cleared refused:p"]
 
 
 def test_an_alert_of_a_plan_that_is_gone_is_over() -> None:
     post = Post()
-    post.alerts.raise_once("signatures:not/a/plan", "by hand")
-    assert post.sure(CLEAR_AFTER) == ["cleared signatures:not/a/plan"]
+    post.alerts.raise_once("refused:not/a/plan", "by hand")
+    assert post.sure(CLEAR_AFTER) == ["cleared refused:not/a/plan"]
 
 
 def test_a_plan_that_cannot_be_read_is_an_alert_and_hides_no_other() -> None:

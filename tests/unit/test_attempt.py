@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from moie_worker.heart.attempt import Run, now_of, perform
+from moie_worker.heart.hints import work
 from moie_worker.plan.flow import Attempt, Settlement
 from moie_worker.plan.model import Job
 from moie_worker.plan.receipts import command_digest
@@ -143,6 +144,31 @@ def test_commands_are_told_their_token_their_slot_and_their_limits() -> None:
     assert (command.timeout.total_seconds(), dict(command.env), command.cwd) == (5, {"A": "b"}, "/")
     assert (context.command.token, context.command.slot, context.command.cmd) == (command.token, command.slot, "")
     assert (context.plan, context.job, dict(context.params)) == ("default", "a", {"a": 1})
+
+
+def test_commands_are_told_the_user_they_run_as() -> None:
+    heart = Heart()
+    run(heart, **ACTION, run_as="deploy")
+    assert [command.run_as for command in heart.runner.commands] == ["deploy"]
+
+
+@pytest.mark.parametrize("fields", [{}, CYCLIC, {**CYCLIC, **ACTION}], ids=["once", "cyclic", "action"])
+def test_what_this_machine_does_not_allow_is_refused_and_told(fields: dict[str, Any]) -> None:
+    heart = Heart()
+    no = Evidence(Outcome.REFUSED, "refused: nobody may run as root here")
+    heart.runner.does = lambda command, stop: no
+    heart.actions.does = lambda context: no
+    heart.load({"id": "a"} | fields)
+    assert work(heart.hint("a"), heart.desk()) == {"refused": 1}
+    assert heart.store.letters["a"].reason == no.message
+    assert heart.alerts.events == ["raised refused:default"]
+
+
+def test_an_action_that_is_refused_keeps_the_reason_that_letters_are_found_by() -> None:
+    heart = Heart()
+    answers(heart, FAILED)
+    heart.actions.does = lambda context: Evidence(Outcome.REFUSED, "refused: not here")
+    assert run(heart, **ACTION).reason == "refused: not here"
 
 
 def test_an_action_waits_no_longer_than_its_stop() -> None:

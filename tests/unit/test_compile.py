@@ -84,6 +84,7 @@ def test_in_a_parallel_phase_a_job_needs_what_it_says() -> None:
         {"pass_env": ["A"]},
         {"cwd": "/tmp"},  # only a text here
         {"evidence": {"files": ["out"]}},
+        {"run_as": "deploy"},
     ],
 )
 def test_what_is_verified_is_in_the_digest(change: dict[str, Any]) -> None:

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from moie_worker import settings
+from moie_worker.settings_page import reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 
 
 def test_the_page_is_not_stale() -> None:
-    assert PAGE.read_text() == settings.reference(), (
-        "write it again: python -c 'from moie_worker import settings; print(settings.reference(), end=\"\")' > "
+    assert PAGE.read_text() == reference(), (
+        "write it again: python -c 'from moie_worker.settings_page import reference; print(reference(), end=\"\")' > "
         + str(PAGE)
     )
 

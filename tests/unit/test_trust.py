@@ -10,15 +10,14 @@ import pytest
 from moie_worker.adapters.keys import KeyFolder, KeyRing, KeySigner, Role
 from moie_worker.errors import UnreachableError
 from moie_worker.heart.hints import work
-from moie_worker.heart.trust import Trust, objection, signed
+from moie_worker.heart.trust import objection, signed
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.definition import Compiled, Definition
 from moie_worker.plan.model import Job, Plan
 from moie_worker.plan.signing import EXECUTED, signed_body
 from moie_worker.plan.states import Place
 from moie_worker.ports import Verifier
-from tests.unit.heart_kit import CYCLIC, Heart
-from tests.unit.test_alert_rules import HeldAlerts
+from tests.unit.heart_kit import CYCLIC, Heart, HeldAlerts
 
 JOB: dict[str, Any] = {
     "id": "a", "task": "t", "verification_cmd": "test -e x", "action": {"use": "shell", "with": {"cmd": "touch x"}},
@@ -85,6 +84,15 @@ def test_the_files_that_a_check_rests_on_are_signed(ops: KeySigner, ring: KeyRin
     assert "does not hold" in refused(with_job(without, evidence={"files": ["out"]}), ring)
 
 
+@pytest.mark.parametrize("changed", [None, "root"])
+def test_the_user_that_its_commands_run_as_is_signed(ops: KeySigner, ring: KeyRing, changed: str | None) -> None:
+    (definition,) = signed_plan(ops, JOB | {"run_as": "deploy"}).jobs
+    assert refused(definition, ring) == ""
+    assert "does not hold" in refused(with_job(definition, run_as=changed), ring)
+    (without,) = signed_plan(ops, JOB).jobs
+    assert "does not hold" in refused(with_job(without, run_as="root"), ring)
+
+
 def test_a_job_that_is_made_cyclic_would_act_without_a_check_first(ops: KeySigner, ring: KeyRing) -> None:
     (definition,) = signed_plan(ops, JOB).jobs
     assert "does not hold" in refused(with_job(definition, **CYCLIC), ring)
@@ -136,15 +144,13 @@ def test_a_plan_without_signatures_takes_no_more_room_for_them(ops: KeySigner) -
 
 
 @pytest.fixture
-def alerts() -> HeldAlerts:
-    return HeldAlerts()
+def heart(ring: KeyRing) -> Heart:
+    return Heart(authors=ring)
 
 
 @pytest.fixture
-def heart(ring: KeyRing, alerts: HeldAlerts) -> Heart:
-    made = Heart()
-    made.trust = Trust(ring, alerts)
-    return made
+def alerts(heart: Heart) -> HeldAlerts:
+    return heart.alerts
 
 
 def load(heart: Heart, compiled: Compiled) -> None:
@@ -168,7 +174,7 @@ def test_nothing_unsigned_is_run_and_it_is_a_dead_letter(heart: Heart, alerts: H
     view = heart.store.job("a")
     assert (view.place, view.evidence["outcome"]) == (Place.DEAD, "refused")
     assert heart.store.letters["a"].reason.startswith("refused: job a is not signed")
-    assert alerts.events == ["raised signatures:default"]
+    assert alerts.events == ["raised refused:default"]
 
 
 def test_what_is_refused_takes_nothing_from_what_is_signed(heart: Heart, ops: KeySigner) -> None:
@@ -191,8 +197,8 @@ def test_one_alert_stands_however_many_are_refused(heart: Heart, alerts: HeldAle
     heart.load({"id": "a"}, {"id": "b"})
     work(heart.hint("a"), heart.desk())
     work(heart.hint("b"), heart.desk())
-    assert alerts.events == ["raised signatures:default"]
-    assert "job a is not signed" in alerts.messages["signatures:default"]
+    assert alerts.events == ["raised refused:default"]
+    assert "job a is not signed" in alerts.messages["refused:default"]
 
 
 def test_an_alert_that_cannot_be_raised_changes_nothing_of_the_refusal(

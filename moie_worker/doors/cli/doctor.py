@@ -18,6 +18,7 @@ from moie_worker.plan.doctor import (
     crew_findings,
     extra_findings,
     heartbeat_finding,
+    held_findings,
     redis_findings,
     trust_finding,
 )
@@ -50,6 +51,7 @@ def _findings(desk: Desk) -> Iterator[Finding]:
     yield from redis_findings(examine(system.client, system.clock))
     yield _broker(desk)
     yield _trust(desk)
+    yield from held_findings(system.held())
     for plan, gone in system.all_gone().items():
         yield Finding(f"plan {plan}", Level.FAULT, gone)
     overview, crew = desk.store.overview(), read_crew(desk)

@@ -1,5 +1,7 @@
 """`moie lint`: checks that cannot fail, or that prove nothing."""
 
+import contextlib
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -59,6 +61,10 @@ def _prove(system: System, jobs: Sequence[Job]) -> list[Finding]:
         for number, job in enumerate(jobs):
             place = Path(scratch) / str(number)
             place.mkdir()
+            if job.run_as is not None:
+                with contextlib.suppress(OSError, LookupError):  # then its command will say that it cannot
+                    shutil.chown(place, job.run_as)
+                Path(scratch).chmod(0o711)
             env = {**job.env, CHECK: check_text(job)} if job.expect_fail is not None else job.env
             commands.append(replace(check_of(job), cmd=negative(job), cwd=str(place), env=env))
         said = run_all(system, "prove", commands, system.settings.threads)

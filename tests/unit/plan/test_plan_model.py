@@ -37,6 +37,7 @@ FULL = Job(
     env={"LANG": "C"},
     pass_env=["HOME"],
     cwd="/tmp",
+    run_as="deploy",
     on_lease_lost="continue",
     evidence={"files": ["a.py"]},
     expect_fail={"cmd": "false"},
