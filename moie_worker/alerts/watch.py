@@ -15,6 +15,7 @@ from moie_worker.alerts.rules import (
     gone_plans,
     gone_workers,
     held_back,
+    regressions,
     stale_heartbeats,
     stopped_queues,
 )
@@ -23,6 +24,7 @@ from moie_worker.plan.chain import Missing, Sight, missing_link
 from moie_worker.plan.flow import Overview
 from moie_worker.plan.letters import LetterFilter, LetterKind
 from moie_worker.plan.pace import Pace
+from moie_worker.plan.regression import ALERT as REGRESSED
 from moie_worker.plan.signing import ALERT, REFUSED
 from moie_worker.plan.times import Ms, to_ms
 from moie_worker.ports import Alerts, Chain, DeadLetterBox, Fleet, Store
@@ -30,6 +32,7 @@ from moie_worker.ports import Alerts, Chain, DeadLetterBox, Fleet, Store
 # Presence ends and returns by itself when a machine is slow: what is told has been so for a while, both ways.
 RAISE_AFTER = timedelta(seconds=10)
 CLEAR_AFTER = timedelta(seconds=20)
+REGRESSIONS_TOLD = 20  # of a plan, each by an alert of its own
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +47,11 @@ class Persistence:
     def of(self, names: Iterable[str], now: Ms) -> list[str]:
         """Those that have been so for long enough; who is not named has to begin again."""
         self.since = {name: self.since.get(name, now) for name in names}
-        return [name for name, since in self.since.items() if now - since >= to_ms(self.needed)]
+        return [name for name, since in self.since.items() if now - since >= self._needed_ms(name)]
+
+    def _needed_ms(self, name: str) -> Ms:
+        """What Redis has on record needs no second look."""
+        return 0 if name.startswith(REGRESSED) else to_ms(self.needed)
 
 
 @dataclass
@@ -94,11 +101,21 @@ class Watch:
             **stale_heartbeats(plans, limit),
             **expired_approvals(plans),
             **stopped_queues(plans),
+            **_regressed(plans, self.store),
             **gone_workers(gone),
             **gone_plans(self.gone(), standing, [plan.flags.name for plan in plans if plan.flags.revision]),
             **_refused([overview.flags.name for overview in plans], standing, self.letters),
         }
         return found, missing
+
+
+def _regressed(plans: Sequence[Overview], store: Callable[[str], Store]) -> dict[str, str]:
+    """The oldest ones by name, so that an alert that stands is over only when its job holds again."""
+    found: dict[str, str] = {}
+    for overview in plans:
+        if overview.regressed:
+            found |= regressions(overview, store(overview.flags.name).regressions(REGRESSIONS_TOLD))
+    return found
 
 
 def _refused(

@@ -12,7 +12,10 @@ from moie_worker.heart.trust import objection
 from moie_worker.plan.decide import Ended, crashed, refused, settlement, skipped, slot_of
 from moie_worker.plan.flow import Attempt, Settlement
 from moie_worker.plan.model import Job
+from moie_worker.plan.receipts import sha256
+from moie_worker.plan.reverify import look_id
 from moie_worker.plan.schedule import Fire, Skip, due_at
+from moie_worker.plan.signing import REFUSED
 from moie_worker.plan.states import Outcome, Overlap
 from moie_worker.plan.times import Ms, moment
 from moie_worker.ports import ActionContext, Clock, Command, Evidence, Files, Notebook, Runner, Signer, Stop, Verifier
@@ -60,6 +63,8 @@ def opened(attempt: Attempt, stop: Stop, begun: float, plan: str, authors: Verif
         job = Job.model_validate(attempt.definition.job)
     except ValueError as error:
         return crashed(attempt, f"its definition cannot be read: {error}")
+    if (of := attempt.definition.verifies) and job.id != look_id(of):  # no signature covers of whom it says to speak
+        return refused(attempt, f"{REFUSED}job {job.id} is not what looks at job {of} again")
     if authors is not None and (why := objection(plan, attempt.definition, job, authors)):
         return refused(attempt, why)
     return Run(attempt, job, stop, begun)
@@ -161,7 +166,11 @@ def _settle(run: Run, tools: Tools, evidence: Evidence, fire: Fire | None = None
     if evidence.outcome is Outcome.REFUSED:
         return refused(run.attempt, evidence.message)
     now, kept = now_of(run, tools.clock), _record(run, tools, evidence)
-    verified = fire is None and evidence.outcome is Outcome.PASSED and tools.signer is not None
+    look, kept_verified = bool(run.attempt.definition.verifies), bool(run.attempt.definition.reverified_by)
+    verified = (fire is None or look) and evidence.outcome is Outcome.PASSED and tools.signer is not None
+    receipt = receipt_of(tools.plan, run.attempt, run.job, evidence, kept) if verified else ""
+    if look or kept_verified:
+        kept |= _origin(run.attempt, receipt)
     ended = Ended(
         outcome=evidence.outcome,
         message=evidence.message,
@@ -169,9 +178,15 @@ def _settle(run: Run, tools: Tools, evidence: Evidence, fire: Fire | None = None
         duration=timedelta(milliseconds=now - run.attempt.started_at if fire else round(evidence.duration_s * 1000)),
         cpu_s=evidence.cpu_s,
         max_rss_bytes=evidence.max_rss_bytes,
-        receipt=receipt_of(tools.plan, run.attempt, run.job, evidence, kept) if verified else "",
+        receipt=receipt,
     )
     return settlement(run.job, run.attempt, ended, now, tools.dice(), fire)
+
+
+def _origin(attempt: Attempt, receipt: str) -> dict[str, Any]:
+    """What lets two looks at one job be compared: which definition was looked at, and what proves it."""
+    proof = {"receipt": sha256(receipt)} if receipt else {}
+    return {"revision": attempt.revision, "definition": attempt.definition.digest} | proof
 
 
 def _record(run: Run, tools: Tools, evidence: Evidence) -> dict[str, Any]:

@@ -86,11 +86,13 @@ def beat(
     Raises UnreachableError.
     """
     told = before(store.plan)
+    overview = store.overview()
     snapshot = Snapshot(
-        overview=store.overview(),
+        overview=overview,
         waiting=store.in_places([Place.WAITING], SHOWN + 1),
         cyclic=store.cyclic()[:CYCLIC_SHOWN],
         journal=store.read_journal(JOURNAL_SEEN),
+        regressed=store.regressions(SHOWN) if overview.regressed else (),
     )
     for phase in expired_phases(snapshot.overview):
         store.expire(phase)

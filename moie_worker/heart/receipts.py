@@ -40,7 +40,7 @@ def receipt_of(plan: str, attempt: Attempt, job: Job, evidence: Evidence, kept: 
     """What a worker says of a job that it found verified, not signed yet. `kept` is what its evidence says too."""
     return Receipt(
         plan=plan,
-        job=job.id,
+        job=attempt.definition.verifies or job.id,
         revision=attempt.revision,
         definition=attempt.definition.digest,
         command=command_digest(job.verification_cmd or ""),

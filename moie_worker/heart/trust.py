@@ -15,7 +15,9 @@ SHOWN_ID = 16  # characters of a key's id that a reason shows; whoever forges on
 
 def signed(plan: str, compiled: Compiled, jobs: Iterable[Job], author: Signer) -> Compiled:
     """The compiled plan with a signature on each of its jobs, which are given in its order."""
-    pairs = zip(compiled.jobs, jobs, strict=True)
+    own = [definition for definition in compiled.jobs if not definition.verifies]
+    looks = [definition for definition in compiled.jobs if definition.verifies]
+    pairs = [*zip(own, jobs, strict=True), *((look, Job.model_validate(look.job)) for look in looks)]
     return replace(compiled, jobs=tuple(_signed(plan, definition, job, author) for definition, job in pairs))
 
 

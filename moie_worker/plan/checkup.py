@@ -56,6 +56,8 @@ class Checkup:
         if self.heartbeat is not Health.UNKNOWN and not self.crew.workers:
             found.append("workers: none is there")
         found += [stopped_line(queue, breaker) for queue, breaker in self.overview.stopped.items()]
+        if self.overview.regressed:
+            found.append(f"regressed: {self.overview.regressed} jobs that were verified, see `moie status`")
         found += [f"worker {name}: is gone without a word" for name in self.crew.workers_gone]
         found += [f"beat {name}: is gone without a word" for name in self.crew.beats_gone]
         found += [f"{job.view.definition.id}: {job.message}" for job in self.cyclic if job.health not in WELL]

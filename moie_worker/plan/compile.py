@@ -1,7 +1,10 @@
 """From the document of people to the flat definitions of the store."""
 
+from dataclasses import replace
+
 from moie_worker.plan.definition import Compiled, Definition, PhaseDefinition, digest
 from moie_worker.plan.model import Job, Phase, Plan
+from moie_worker.plan.reverify import look_at, look_id, period_of
 from moie_worker.plan.schedule import Timetable, next_slot, period
 from moie_worker.plan.states import JobStatus, Order, Start
 from moie_worker.plan.terms import ApprovalTerms
@@ -18,18 +21,19 @@ def compile_plan(plan: Plan, now: Ms) -> Compiled:
     jobs: list[Definition] = []
     for phase in plan.phases:
         jobs += _jobs(phase, len(jobs), now)
+    jobs, looks = _reverified(plan, jobs)
     return Compiled(
         meta=plan.model_copy(update={"phases": ()}).to_document()
         | {"phases": [phase.model_copy(update={"jobs": ()}).model_dump(mode="json") for phase in plan.phases]},
         phases=tuple(_phase(phase) for phase in plan.phases),
-        jobs=tuple(jobs),
+        jobs=(*jobs, *looks),
     )
 
 
 def decompile(compiled: Compiled) -> Plan:
     """The document back from what was loaded."""
     by_phase: dict[int, list[object]] = {}
-    for job in sorted(compiled.jobs, key=lambda job: job.position):
+    for job in sorted((job for job in compiled.jobs if not job.verifies), key=lambda job: job.position):
         by_phase.setdefault(job.phase, []).append(job.job)
     phases = [phase | {"jobs": by_phase.get(phase["id"], [])} for phase in compiled.meta["phases"]]
     return Plan.model_validate(dict(compiled.meta) | {"phases": phases})
@@ -65,6 +69,16 @@ def _jobs(phase: Phase, start: int, now: Ms) -> list[Definition]:
             before = job.id
         made.append(_job(job, phase.id, start + number, needs, now))
     return made
+
+
+def _reverified(plan: Plan, jobs: list[Definition]) -> tuple[list[Definition], list[Definition]]:
+    """The jobs, and what looks again at those that are to stay verified."""
+    looks: list[Definition] = []
+    for number, (_, job) in enumerate(plan.jobs()):
+        if every := period_of(job, plan):
+            looks.append(look_at(job, jobs[number], every, SLACK_MS))
+            jobs[number] = replace(jobs[number], reverified_by=look_id(job.id))
+    return jobs, looks
 
 
 def _job(job: Job, phase: int, position: int, needs: tuple[str, ...], now: Ms) -> Definition:

@@ -13,6 +13,9 @@ from values and a time. Nothing here acts: the store moves jobs, the worker runs
 | refused | dead | dead | a dead letter, next slot, a minute later at least |
 
 A lost attempt is nobody's to settle: the store takes it back when its lease has ended (`rescue`).
+
+A look at a job that is to stay verified goes like a run of a cyclic job, but for two: its last failed attempt leaves no
+dead letter, for it opens the job again; and what passed is told by its job, not by a log of runs.
 """
 
 import json
@@ -165,14 +168,16 @@ def _after_run(
     if not passed and job.overlap is not Overlap.ALLOW and (again := _retry(job, attempt, plain, now, dice)):
         return again if _is_extra(attempt, fire) else _with(again, slot=fire.slot)
     slot = _slot_after(job, attempt, now, fire)
+    ending = _with(plain, place=Place.TIMED, slot=slot, due=due_at(slot, job.jitter, job.id), fresh=True)
+    look = bool(attempt.definition.verifies)
+    told = passed or (look and ended.outcome is Outcome.FAILED)
+    reason = "" if told else _exhausted(attempt, ended)
+    if look:
+        return _with(ending, reason=reason)
     return _with(
-        plain,
-        place=Place.TIMED,
-        slot=slot,
-        due=due_at(slot, job.jitter, job.id),
-        fresh=True,
+        ending,
         run=passed,
-        reason="" if passed else _exhausted(attempt, ended),
+        reason=reason,
         measured=_measured(ended.duration, ended.cpu_s, ended.max_rss_bytes, "" if passed else ended.message),
     )
 

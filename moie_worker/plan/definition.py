@@ -19,6 +19,9 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
 
 
+_RARE = frozenset({"signature", "reverified_by", "verifies", "delay_ms"})
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """A job as the store sees it. `job` is the document's job, read only by whoever runs it."""
@@ -41,11 +44,14 @@ class Definition:
     period_ms: int  # the usual distance of two slots of a cyclic job, else 0
     job: Mapping[str, Any]
     signature: str = ""  # id of the author's key, colon, base64; of what is executed, not of this text
+    reverified_by: str = ""  # id of what looks at it again once it is verified
+    verifies: str = ""  # of such a look: id of the job that it looks at
+    delay_ms: int = 0  # of such a look: so long after its job was verified it comes first
 
     def to_json(self) -> str:
-        """Canonical JSON, the form in Redis; a plan that is not signed is not longer for it."""
-        fields = {name: getattr(self, name) for name in self.__slots__ if name != "signature" or self.signature}
-        return canonical(fields)
+        """Canonical JSON, the form in Redis; what a plan does not use does not make it longer."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return canonical({name: value for name, value in fields.items() if value or name not in _RARE})
 
     @classmethod
     def from_json(cls, text: str) -> "Definition":

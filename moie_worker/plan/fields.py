@@ -28,13 +28,14 @@ CONTROLS = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
 TEXT = rf"^[^{CONTROLS}]*$"
 LINE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 COMMAND_MAX = 100_000  # Linux gives one argument 128 KiB
+ID_MAX = 200
 VISIBLE = r"[^\s\x00-\x1f\x7f-\x9f]"
 NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 
 Text = Annotated[str, StringConstraints(max_length=10_000, pattern=TEXT)]
 LongText = Annotated[str, StringConstraints(max_length=100_000, pattern=TEXT)]
 Title = Annotated[str, StringConstraints(max_length=2_000, pattern=LINE)]
-Id = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=rf"^{VISIBLE}+$")]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=ID_MAX, pattern=rf"^{VISIBLE}+$")]
 Argument = Annotated[str, StringConstraints(max_length=COMMAND_MAX, pattern=TEXT)]
 PhaseId = Annotated[int, Strict(), Field(ge=0, le=1_000_000)]
 PhaseIds = Annotated[tuple[PhaseId, ...], Field(max_length=10_000)]

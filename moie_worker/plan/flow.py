@@ -1,7 +1,7 @@
 """The values that travel between the store and the heart. Times are milliseconds since the epoch, Redis' own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -148,6 +148,8 @@ class Overview:
     dead_letters: int
     queues: tuple[str, ...]
     breakers: Mapping[str, Breaker]  # by queue
+    looks: Mapping[Place, int] = field(default_factory=dict)  # what looks at verified jobs again; in no other count
+    regressed: int = 0  # jobs that held and hold no more
 
     @property
     def stopped(self) -> dict[str, Breaker]:
@@ -169,6 +171,15 @@ class JobView:
     slot: Ms
     token: str
     evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """A job that was verified, and whose check says no now."""
+
+    definition: Definition
+    since: Ms
+    evidence: Mapping[str, Any]  # of the look that found it; `before` is that of the last time it held
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from moie_worker.plan.breaker import stopped_line
-from moie_worker.plan.flow import SOVEREIGN, JobView, JournalEntry, Overview
+from moie_worker.plan.flow import SOVEREIGN, JobView, JournalEntry, Overview, Regression
+from moie_worker.plan.regression import line
 from moie_worker.plan.states import PhaseStatus
 from moie_worker.plan.status import phase_status
 from moie_worker.plan.times import moment
@@ -17,6 +18,8 @@ _STANDS = dict.fromkeys(PhaseStatus, "active") | {
 }
 TOLD = {
     "job.passed": "verified",
+    "job.regressed": "regressed",
+    "job.recovered": "holds again",
     "job.dead": "dead",
     "job.lost": "lost",
     "job.timed_out": "timed out",
@@ -33,6 +36,7 @@ class Snapshot:
     waiting: Sequence[JobView]
     cyclic: Sequence[str]
     journal: Sequence[JournalEntry]  # the newest entries, oldest first
+    regressed: Sequence[Regression] = ()  # some of those that hold no more
 
 
 def report(snapshot: Snapshot) -> str:
@@ -40,6 +44,9 @@ def report(snapshot: Snapshot) -> str:
     overview = snapshot.overview
     lines = [f"HEARTBEAT {moment(overview.now):%Y-%m-%d %H:%M:%S} UTC – {_standing(overview)}"]
     lines += [f"STOPPED: {stopped_line(queue, breaker)}" for queue, breaker in overview.stopped.items()]
+    lines += [line(regression) for regression in snapshot.regressed[:SHOWN]]
+    if overview.regressed > SHOWN:
+        lines.append(f"REGRESSED: {overview.regressed} jobs in all, see `moie status`")
     lines += _happened(snapshot)
     lines += [_action_required(view) for view in snapshot.waiting[:SHOWN]]
     if len(snapshot.waiting) > SHOWN:

@@ -119,6 +119,8 @@ SENTENCES: dict[str, Sentence] = {
     "job.dead": _ended("is DEAD"),
     "job.cancel": _plain("job {job} taken out of the plan"),
     "job.retry": _plain("job {job} started anew"),
+    "job.regressed": _ended("REGRESSED: it was verified, and is open again"),
+    "job.recovered": _ended("holds again: its regression is over"),
     "job.run": _plain("job {job} asked to run now"),
     "dead.replayed": _plain("dead letter of {job} replayed"),
     "dead.discarded": _plain("dead letter of {job} discarded"),

@@ -42,7 +42,7 @@ from moie_worker.plan.fields import (
     refuse,
 )
 from moie_worker.plan.states import CatchUp, JobStatus, OnLeaseLost, Order, Overlap, Start
-from moie_worker.plan.terms import Asking
+from moie_worker.plan.terms import Asking, Reverify, ReverifyPeriod
 
 # The verification commands by which a v2 document says that a cyclic job never completes.
 NEVER = ("false", "/bin/false", "exit 1")
@@ -193,6 +193,9 @@ class Job(Value):
     on_lease_lost: OnLeaseLost = Field(OnLeaseLost.STOP, description="What happens to a command whose lease was lost.")
     evidence: EvidenceFiles | None = Field(None, description="Files that must be newer than the start of the job.")
     expect_fail: ExpectFail | None = Field(None, description="The case in which the check must say no.")
+    reverify: Reverify | None = Field(
+        None, description="Once verified, it is looked at again every so often; `never`: not even if the plan says so."
+    )
     kept: Kept | None = Field(None, description="Fields of an older document.")
 
     @model_validator(mode="after")
@@ -215,6 +218,8 @@ class Job(Value):
     def _checked_cyclic(self) -> Self:
         if self.deadline is not None:
             raise refuse("deadline", "a cyclic job is never done, so it has no deadline; remove it")
+        if self.reverify is not None:
+            raise refuse("reverify", "a cyclic job is never done, so it cannot stay verified; remove it")
         if self.idle and not self.never:
             raise refuse("verification_cmd", "is missing; a cyclic job needs a verification_cmd or an action to run")
         if self.schedule is None and not self.idle:
@@ -268,6 +273,9 @@ class Plan(Value):
     version: Literal[3] = Field(3, description="Of this format.")
     meta: Meta = Field(Meta(), description="What the plan is.")
     reserved: tuple[Reserved, ...] = Field((), description="Phase ids left out on purpose.")
+    reverify: ReverifyPeriod | None = Field(
+        None, description="Every verified job that does not say its own is looked at again this often."
+    )
     phases: tuple[Phase, ...] = Field(description="The phases, at least one.")
     kept: Kept | None = Field(None, description="Fields of an older document.")
 

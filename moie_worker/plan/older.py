@@ -25,6 +25,7 @@ LOST = {
     "order": "that its jobs run side by side; v2 works on one after the other",
     "env": "the environment",
     "run_as": "the user that its commands run as",
+    "reverify": "that it is looked at again once it is verified",
 }
 
 KNOWN_IN_JOB = {"id", "task", "description", "status", "verification_cmd", "kept", *JOB_EXTRAS}
@@ -163,6 +164,8 @@ def _shell(command: Any) -> Any:
 def _say_losses(document: Raw, notes: Notes) -> None:
     if document.get("reserved"):
         notes.say(("reserved",), "is left out: v2 cannot say why phase ids are missing")
+    if document.get("reverify"):
+        notes.say(("reverify",), f"is left out: v2 cannot say {LOST['reverify']}")
     for index, phase in enumerate(document["phases"]):
         path = ("phases", index)
         if phase.get("order") != Order.SEQUENTIAL and len(phase["jobs"]) > 1:

@@ -16,6 +16,7 @@ from typing import Any
 
 from moie_worker.errors import InputError
 from moie_worker.plan.definition import Definition, canonical
+from moie_worker.plan.reverify import is_look
 from moie_worker.plan.states import Place
 from moie_worker.plan.times import Ms, moment
 
@@ -162,7 +163,7 @@ def pack(saved: Saved, kind: Kind) -> tuple[Manifest, bytes]:
         kind=kind,
         revision=saved.revision,
         at=saved.at,
-        jobs=len(saved.lines),
+        jobs=sum(not _is_look(line) for line in saved.lines),
         completed=saved.content.count(b"\tcompleted|"),  # no JSON holds a tab
         journal=saved.journal,
         digest=saved.digest,
@@ -171,6 +172,11 @@ def pack(saved: Saved, kind: Kind) -> tuple[Manifest, bytes]:
     )
     manifest = replace(manifest, sha256=_seal(manifest, body))
     return manifest, MAGIC + manifest.to_json().encode() + b"\n" + body
+
+
+def _is_look(line: str) -> bool:
+    job, _, definition, _ = line.split("\t")
+    return is_look(job, definition)
 
 
 def _seal(manifest: Manifest, body: bytes) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from moie_worker.plan.definition import Definition
 from moie_worker.plan.flow import JobView
+from moie_worker.plan.reverify import is_look
 from moie_worker.plan.snapshot import KEPT, OPEN, Saved
 
 
@@ -22,6 +23,8 @@ def restored_diff(views: Iterable[JobView], saved: Saved) -> list[Change]:
     live = {view.definition.id: view for view in views}
     found: dict[str, list[str]] = {}
     for job in saved.jobs:
+        if is_look(job.id, job.definition):
+            continue
         view = live.pop(job.id, None)
         if view is None:
             found.setdefault(f"added ({job.place})", []).append(job.id)

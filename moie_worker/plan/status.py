@@ -9,10 +9,11 @@ from moie_worker.plan.approval import answered, expires_at
 from moie_worker.plan.breaker import stopped_fields
 from moie_worker.plan.definition import PhaseDefinition
 from moie_worker.plan.fields import format_time
-from moie_worker.plan.flow import BEFORE_ANY, SOVEREIGN, Approval, JobView, Overview, Vote
+from moie_worker.plan.flow import BEFORE_ANY, SOVEREIGN, Approval, JobView, Overview, Regression, Vote
 from moie_worker.plan.health import History, job_health
 from moie_worker.plan.letters import RunHistory
 from moie_worker.plan.presence import Beat, Worker, slots
+from moie_worker.plan.regression import regression_fields
 from moie_worker.plan.states import Health, PhaseStatus, Place
 from moie_worker.plan.times import MILLISECOND, Ms, moment, ms_of
 
@@ -76,6 +77,7 @@ class Status:
     crew: Crew
     waiting: Sequence[JobView] = ()  # some of those whose check said no
     cyclic: Sequence[CyclicStanding] = ()
+    regressed: Sequence[Regression] = ()  # some of those that hold no more
 
     @property
     def sovereign(self) -> bool:
@@ -228,6 +230,9 @@ def status_document(status: Status) -> dict[str, Any]:
         "queues_without_worker": status.idle_queues,
         "stopped_queues": stopped_fields(overview),
         "phases": [phase_fields(phase) for phase in status.phases],
+        "reverified": sum(overview.looks.values()),
+        "regressed": overview.regressed,
+        "regressions": [regression_fields(regression) for regression in status.regressed],
         "action_required": [
             {"id": view.definition.id, "task": view.definition.job["task"], "message": last_message(view)}
             for view in status.waiting

@@ -1,12 +1,12 @@
-"""What the approval of a phase needs, as a document says it."""
+"""What the approval of a phase needs, and how often a verified job is looked at again, as a document says it."""
 
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Strict, Tag
+from pydantic import AfterValidator, Discriminator, Field, Strict, Tag
 
-from moie_worker.plan.duration import PositiveDuration
+from moie_worker.plan.duration import Duration, PositiveDuration
 from moie_worker.plan.fields import Value
 
 
@@ -28,4 +28,21 @@ def _approval_form(value: Any) -> str:
 Asking = Annotated[
     Annotated[Literal["required"], Tag("word")] | Annotated[ApprovalTerms, Tag("terms")],
     Discriminator(_approval_form),
+]
+
+
+def _reverify_form(value: Any) -> str:
+    return "word" if value == "never" else "period"
+
+
+def _at_least_a_second(value: timedelta) -> timedelta:
+    if value < timedelta(seconds=1):
+        raise ValueError("must be at least 1s: every run takes a place from work that is not done yet")
+    return value
+
+
+ReverifyPeriod = Annotated[Duration, AfterValidator(_at_least_a_second)]
+Reverify = Annotated[
+    Annotated[Literal["never"], Tag("word")] | Annotated[ReverifyPeriod, Tag("period")],
+    Discriminator(_reverify_form),
 ]

@@ -6,8 +6,10 @@ from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 from moie_worker.plan.cron import parse_cron, validate_timezone
+from moie_worker.plan.fields import ID_MAX
 from moie_worker.plan.model import Job, Phase, Plan
 from moie_worker.plan.paths import Path, did_you_mean
+from moie_worker.plan.reverify import SUFFIX, look_id, period_of
 from moie_worker.plan.states import Order
 
 Checker: TypeAlias = Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]]
@@ -25,6 +27,7 @@ def find_problems(plan: Plan, actions: Mapping[str, Checker]) -> Iterator[Findin
     yield from _phase_needs(plan)
     yield from _job_ids(plan)
     yield from _job_needs(plan)
+    yield from _reverified(plan)
     for path, _, job in _jobs(plan):
         yield from _schedule(path, job)
         yield from _action(path, job, actions)
@@ -96,6 +99,22 @@ def _job_needs(plan: Plan) -> Iterator[Finding]:
                 if message := _wrong_need(need, here, places):
                     yield ("phases", index, "jobs", number, "depends_on", position), message
         yield from _cycle(("phases", index), phase)
+
+
+def _reverified(plan: Plan) -> Iterator[Finding]:
+    """What looks at a job again needs an id of its own."""
+    taken = {job.id for _, _, job in _jobs(plan) if job.id.endswith(SUFFIX)}
+    most = ID_MAX - len(SUFFIX)
+    for path, _, job in _jobs(plan):
+        if period_of(job, plan) is None:
+            continue
+        if look_id(job.id) in taken:
+            yield (
+                (*path, "reverify"),
+                f"job {look_id(job.id)!r} has the id by which {job.id!r} is looked at again; rename it",
+            )
+        if len(job.id) > most:
+            yield (*path, "id"), f"is longer than {most} characters, which the id of a job with `reverify` may have"
 
 
 class _Place(NamedTuple):

@@ -4,7 +4,17 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol
 
-from moie_worker.plan.flow import Answer, Attempt, Hint, JobView, JournalEntry, Overview, Reserved, Settlement
+from moie_worker.plan.flow import (
+    Answer,
+    Attempt,
+    Hint,
+    JobView,
+    JournalEntry,
+    Overview,
+    Regression,
+    Reserved,
+    Settlement,
+)
 from moie_worker.plan.presence import Beat, Worker
 from moie_worker.plan.states import Place
 from moie_worker.plan.times import Ms
@@ -83,8 +93,12 @@ class Store(Receipts, Protocol):
         """At most so many jobs of some places that keep an order: timed, ready, waiting, sent, running."""
         ...
 
+    def regressions(self, limit: int) -> list[Regression]:
+        """At most so many jobs that held and hold no more, the oldest first."""
+        ...
+
     def cyclic(self) -> list[str]:
-        """Ids of the cyclic jobs."""
+        """Ids of the cyclic jobs of the document."""
         ...
 
     def read_journal(self, limit: int) -> list[JournalEntry]:

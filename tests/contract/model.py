@@ -9,6 +9,7 @@ from moie_worker.adapters.memory import MemoryStore
 from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.plan.definition import Compiled, Definition, PhaseDefinition, digest
 from moie_worker.plan.limits import APPROVAL_MS
+from moie_worker.plan.reverify import look_id
 
 Store = MemoryStore | RedisStore
 LEASE = timedelta(seconds=30)
@@ -28,6 +29,16 @@ def cyclic(name: str, phase: int, **changes: Any) -> Definition:
     """A cyclic job that runs every 10 s."""
     every: dict[str, Any] = {"cyclic": True, "timing": "t", "period_ms": 10_000}
     return job(name, phase, **(every | changes))
+
+
+def kept(this: Definition, **changes: Any) -> tuple[Definition, Definition]:
+    """A job that is to stay verified, and what looks at it again, a moment after it was verified."""
+    name = look_id(this.id)
+    again: dict[str, Any] = {
+        "id": name, "cyclic": True, "needs": (this.id,), "at_load": True, "timing": "t", "period_ms": 10_000,
+        "delay_ms": 900, "verifies": this.id, "imported": False, "job": {"id": name},
+    }  # fmt: skip
+    return replace(this, reverified_by=name), replace(this, **(again | changes))
 
 
 def plan(*jobs: Definition, approvals: Iterable[int] = (), persons: int = 1, expires_ms: int = APPROVAL_MS) -> Compiled:

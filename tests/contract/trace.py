@@ -41,6 +41,10 @@ class Trace:
 
     def load_plan(self, compiled: Compiled) -> None:
         self.store.load(compiled, self.store.overview().flags.revision, *WHO)
+        self.load_plan_to_its_end()
+
+    def load_plan_to_its_end(self) -> None:
+        """Apply what was committed, and look at all that was woken."""
         while self.store.apply():
             pass
         while self.store.reserve("default", 0, "none").more:
@@ -63,8 +67,12 @@ class Trace:
     def start(self, job: str, queue: str = "default") -> tuple[Hint, Attempt]:
         """Offer and begin one job, alone."""
         self.offer(64, queue)
-        hint = self._alone.pop(job)
+        hint = self.hint(job)
         return hint, self.begin(hint)[0]
+
+    def hint(self, job: str) -> Hint:
+        """The hint of one job that was published last."""
+        return self._alone.pop(job)
 
     def finish(self, hint: Hint, attempt: Attempt, place: Place = Place.COMPLETED, **changes: Any) -> Answer:
         """Settle one attempt, the last of its hint."""

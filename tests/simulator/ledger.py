@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from moie_worker.adapters.memory import MemoryStore
 from moie_worker.adapters.memory.core import Lease
 from moie_worker.plan.flow import Answer, Attempt, Hint, Settlement
-from moie_worker.plan.states import Place
+from moie_worker.plan.states import Outcome, Place
 from moie_worker.plan.times import Ms
 
 LEASE_MS = 30_000
@@ -154,10 +154,20 @@ class Ledger:
             raise ViolationError(f"{this.job} was settled by what another command did")
         self._certified(twin, settlement)
         self._charge_ending(twin, settlement, this)
+        self._opened(twin, settlement)
+
+    def _opened(self, twin: MemoryStore, settlement: Settlement) -> None:
+        """A look that ended with a no opened the job that it looked at; that job starts anew."""
+        job = twin.jobs[settlement.job].definition.verifies
+        if job and settlement.outcome is Outcome.FAILED and settlement.fresh:
+            self.anew(job)
+            if twin.jobs[job].place is Place.COMPLETED or job not in twin.regressed:
+                raise ViolationError(f"{job} does not hold and is {twin.jobs[job].place}")
 
     def _certified(self, twin: MemoryStore, settlement: Settlement) -> None:
-        """A verified job left its receipt, once, in the step that settled it."""
-        self.receipts += [settlement.receipt] if settlement.place is Place.COMPLETED else []
+        """A verified job left its receipt, once, in the step that settled it, as each time it was found so again."""
+        held = settlement.outcome is Outcome.PASSED and twin.jobs[settlement.job].definition.verifies
+        self.receipts += [settlement.receipt] if settlement.place is Place.COMPLETED or held else []
 
     def _charge_ending(self, twin: MemoryStore, settlement: Settlement, this: Begun) -> None:
         if settlement.duration_ms:
@@ -239,9 +249,9 @@ class Ledger:
             del self.slots[job]
 
     def _check_slots(self, twin: MemoryStore) -> None:
-        """The slots of a cyclic job are in order; 0 says that they start anew."""
+        """The slots of a cyclic job are in order; 0 says that they start anew, as looks do with their jobs."""
         for job, state in twin.jobs.items():
-            if state.slot:
+            if state.slot and not state.definition.verifies:
                 if state.slot < self.slots.get(job, 0):
                     raise ViolationError(f"{job} goes back from slot {self.slots[job]} to {state.slot}")
                 self.slots[job] = state.slot

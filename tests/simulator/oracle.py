@@ -17,6 +17,8 @@ def check(twin: MemoryStore, ledger: Ledger) -> None:
     """Everything that holds between two steps. Raises ViolationError."""
     _check_places(twin)
     ledger.check(twin)
+    if twin.regressed:
+        _check_regressed(twin)
     front, reached = twin.flags.frontier, twin.flags.reached
     if any(reached < phase <= front for phase in twin.phases) and not twin.flags.loading:
         raise ViolationError(f"a phase before {front} was never reached, but {reached}")
@@ -39,6 +41,19 @@ def _check_places(twin: MemoryStore) -> None:
             raise ViolationError(f"lease {token} of a job that is not there")
     if parked:
         _check_parked(twin, parked)
+
+
+def _check_regressed(twin: MemoryStore) -> None:
+    """What regressed is open, and so is its phase; what found it says so."""
+    for name in twin.regressed:
+        state = twin.jobs.get(name)
+        if state is None or state.place is Place.COMPLETED:
+            raise ViolationError(f"{name} regressed and is {state.place if state else 'gone'}")
+        look, phase = twin.jobs.get(state.definition.reverified_by), state.definition.phase
+        if look is not None and "regressed" not in look.evidence:
+            raise ViolationError(f"{name} regressed and its look does not say so: {look.evidence}")
+        if not twin.flags.loading and phase in twin.phases and twin.flags.frontier > phase:
+            raise ViolationError(f"{name} regressed in phase {phase} and the frontier is {twin.flags.frontier}")
 
 
 def _check_parked(twin: MemoryStore, parked: list[str]) -> None:
@@ -77,9 +92,12 @@ def views(store: Store) -> dict[str, Any]:
     if overview.flags.loading:
         return {}
     jobs = {view.definition.id: view for view in store.all_jobs()}
+    looks = sorted(view.definition.reverified_by for view in jobs.values() if view.definition.reverified_by)
     return {
         "overviews": replace(overview, now=0, queues=()),
         "jobs": jobs,
+        "looks": [store.job(look) for look in looks],
+        "regressions": store.regressions(100),
         "orders": [view.definition.id for view in store.in_places(ORDERED, 100)],  # with the places, the order in each
         "journals": [(e.event, e.job, e.who, e.why, e.data) for e in store.read_journal(READ)],
         "receipts": [each.packed for each in store.newest_receipts(READ)],

@@ -1,6 +1,6 @@
 """The plans that schedules load over each other, and the two queues of their jobs."""
 
-from tests.contract.model import cyclic, job, plan
+from tests.contract.model import cyclic, job, kept, plan
 
 QUEUES = ("default", "scan")
 PLANS = (
@@ -20,4 +20,10 @@ PLANS = (
     ),
     plan(*(job(f"m{number}", 1, queue=QUEUES[number // 10]) for number in range(12)), cyclic("x", 1)),
     plan(*(job(f"s{number:02}", 1) for number in range(22)), cyclic("x", 1)),  # many short ones, that travel together
+    plan(
+        *kept(job("a", 1)), *kept(job("c", 1, needs=("a",))), job("b", 1),
+        *kept(job("d", 2, queue="scan"), delay_ms=11_000), job("e", 3, needs=("d",)), *kept(job("f", 5, imported=True)),
+        cyclic("x", 2), approvals=(3,), expires_ms=10_000,
+    ),
+    plan(*kept(job("a", 1, version=2), timing="u"), job("c", 1), *kept(job("d", 2)), job("f", 5)),
 )  # fmt: skip

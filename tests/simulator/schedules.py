@@ -61,7 +61,7 @@ def heal(world: World) -> None:
     for phase in world.twin.phases.values():
         for who in operators.APPROVERS if phase.approval else ():
             world.each(lambda store, who=who, phase=phase: store.answer(phase.id, True, who, "heal"))  # type: ignore[misc]
-    world.storm, world.killer = False, ""
+    world.storm, world.calm, world.killer = False, True, ""
     world.held.clear()
     world.unanswered.clear()
     world.messages.clear()

@@ -39,6 +39,7 @@ class World:
     ledger: Ledger = field(default_factory=Ledger)
     full: bool = False  # Redis has no room: what adds is refused
     storm: bool = False  # nothing can be run
+    calm: bool = False  # what was verified holds
     killer: str = ""  # a job that ends its worker each time
     seen: Counter[str] = field(default_factory=Counter)  # faults that came about
     messages: list[Hint] = field(default_factory=list)
@@ -142,6 +143,8 @@ def verdict(world: World, attempt: Attempt, choice: int) -> Settlement:
     if world.storm and not definition.cyclic and choice % 8:
         dead = Settlement(attempt.token, definition.id, Outcome.BROKEN, Place.DEAD, reason="storm", duration_ms=3)
         return dead if choice % 3 else _with(dead, place=Place.TIMED, due=now + 500, reason="")
+    if definition.verifies:
+        return _looked(attempt, now, 9 if world.calm else (choice + world.names) % 10)
     if definition.cyclic:
         return _run(attempt, now, failed=choice % 4 == 0)
     match choice % 6:
@@ -162,6 +165,23 @@ def _run(attempt: Attempt, now: int, *, failed: bool) -> Settlement:
                      fresh=True, measured=MEASURED, duration_ms=5)  # fmt: skip
     measured = MEASURED.replace('"error":""', '"error":"no"')
     return _with(run, outcome=Outcome.FAILED, run=False, reason="no", measured=measured) if failed else run
+
+
+def _looked(attempt: Attempt, now: int, choice: int) -> Settlement:
+    """A look at a job that is to stay verified."""
+    held = Settlement(attempt.token, attempt.definition.id, Outcome.PASSED, Place.TIMED, due=now + PERIOD_MS,
+                      slot=now + PERIOD_MS, fresh=True, duration_ms=4, evidence=f'{{"n":{choice}}}',
+                      receipt=attempt.token)  # fmt: skip
+    no = _with(held, outcome=Outcome.FAILED, message="no")
+    match choice:
+        case 0:
+            return _with(no, fresh=False, due=now + 300, slot=0)
+        case 1 | 2 | 3:
+            return no
+        case 4:
+            return _with(no, outcome=Outcome.BROKEN, reason="cannot be run")
+        case _:
+            return held
 
 
 def _with(settlement: Settlement, **changes: Any) -> Settlement:

@@ -278,3 +278,30 @@ def test_a_plan_that_redis_lost_is_told_until_it_is_loaded_again() -> None:
     assert post.sure(CLEAR_AFTER) == [], "who has no snapshots of it does not clear it"
     post.store.set(revision=1)
     assert post.sure(CLEAR_AFTER) == ["cleared gone:p"]
+
+
+def regressed(post: Post, *names: str) -> None:
+    """Jobs that were verified hold no more."""
+    phase = {"id": 1, "name": "p", "jobs": [JOB | {"id": name, "reverify": "1h"} for name in names]}
+    post.store.load(compile_plan(Plan.model_validate({"phases": [phase]}), post.time.now), 0, "ops", "")
+    post.store.apply()
+    for number, name in enumerate(names):
+        post.store.regressed[name] = post.time.now + number
+
+
+def test_a_regression_is_an_alert_at_once_and_over_at_once() -> None:
+    post = Post()
+    regressed(post, "a", "b")
+    assert post.look() == ["raised regressed:p:a", "raised regressed:p:b"]  # of three watchers, without a second look
+    assert post.alerts.messages["regressed:p:a"].startswith("plan p: a t REGRESSED ")
+    del post.store.regressed["a"]
+    assert post.look() == ["cleared regressed:p:a"]
+    assert post.sure() == []
+
+
+def test_of_very_many_regressions_the_oldest_are_told_one_by_one_and_none_is_called_over() -> None:
+    post = Post()
+    regressed(post, *(f"j{number:02}" for number in range(25)))
+    assert sorted(post.look()) == ["raised regressed:p", *(f"raised regressed:p:j{number:02}" for number in range(20))]
+    del post.store.regressed["j00"]
+    assert sorted(post.look()) == ["cleared regressed:p:j00", "raised regressed:p:j20"]

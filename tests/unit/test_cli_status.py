@@ -57,6 +57,7 @@ def status_of(store: MemoryStore, crew: Crew = Crew()) -> Status:  # noqa: B008
         crew=crew,
         waiting=store.in_places([Place.WAITING], 10),
         cyclic=[cyclic_standing(store.job(name), store.history(name), overview.now) for name in store.cyclic()],
+        regressed=store.regressions(10),
     )
 
 
@@ -169,6 +170,29 @@ def test_a_queue_that_was_stopped_says_why_and_when_it_tries_again() -> None:
             "reason": "no such file: foo",
         }
     ]
+
+
+def test_what_regressed_is_said_first_and_what_looks_again_is_counted_apart() -> None:
+    store = loaded({"id": 1, "name": "ONE", "jobs": [job(f"1.{n}", reverify="1h") for n in range(10)]})
+    assert "stay verified  10 jobs · 0 looked at now · 0 regressed" in text_of(store)
+    store.regressed |= {f"1.{n}": store.now for n in range(10)}
+    said = text_of(store).splitlines()
+    assert [line.split()[0] for line in said if "REGRESSED 2027-01-15T08:00:00Z" in line] == [
+        f"1.{n}" for n in range(8)
+    ]
+    assert "REGRESSED   10 jobs in all" in said
+    document = status_document(status_of(store))
+    assert (document["reverified"], document["regressed"], document["blocked"]) == (10, 10, 0)
+    assert document["phases"][0]["total"] == 10
+    assert document["regressions"][0] == {
+        "job": "1.0",
+        "phase": 1,
+        "since": "2027-01-15T08:00:00Z",
+        "held_at": None,
+        "receipt": None,
+        "message": "",
+        "changed": {},
+    }
 
 
 def test_what_must_not_be_overlooked_is_said_in_capitals() -> None:

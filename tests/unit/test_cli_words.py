@@ -201,6 +201,9 @@ def test_health_is_unknown_before_the_first_heartbeat_and_healthy_after_it() -> 
     assert checked(store, CREW).health is Health.UNKNOWN
     store.beat("", "ops")
     assert checked(store, CREW).health is Health.HEALTHY
+    store.regressed["a"] = store.now
+    assert checked(store, CREW).problems == ["regressed: 1 jobs that were verified, see `moie status`"]
+    del store.regressed["a"]
 
 
 def test_a_stale_heartbeat_and_missing_workers_are_unhealthy() -> None:

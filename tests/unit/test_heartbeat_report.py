@@ -200,3 +200,14 @@ def test_a_chain_that_cannot_be_sealed_stops_no_heartbeat() -> None:
     said = beat(heart.store, heart.fleet, "w", sealer=sealer(Key("k")))
     assert "RECEIPTS ARE NOT SEALED: the newest seal is none" in said
     assert heart.store.flags.beats == 1
+
+
+def test_what_regressed_is_named_and_so_is_what_holds_again() -> None:
+    heart = Heart()
+    heart.load(*({"id": f"j{number}", "reverify": "1h"} for number in range(7)))
+    heart.store.regressed |= {f"j{number}": heart.store.now + number for number in range(7)}
+    heart.store.log("job.recovered", "old")
+    said = lines(heart)
+    assert [text.split()[0] for text in said if " t REGRESSED 2027-" in text] == ["j0", "j1", "j2", "j3", "j4"]
+    assert "REGRESSED: 7 jobs in all, see `moie status`" in said
+    assert "holds again: old" in said

@@ -228,3 +228,10 @@ def test_the_form_of_what_is_signed_stays_the_same() -> None:
     executed = "25d4909dab09b80c53b8024d5e7be14e47968b6412f40b23f91d27eebb8dacbf"
     body = f'{{"executed":"{executed}","format":"moie-job-1","job":"a","plan":"default"}}'
     assert signed_body("default", Job.model_validate(JOB)) == body.encode()
+
+
+def test_what_looks_at_a_verified_job_again_is_signed_too(ops: KeySigner, ring: KeyRing) -> None:
+    job, look = signed_plan(ops, JOB | {"reverify": "1h"}).jobs
+    assert refused(look, ring) == ""
+    assert "does not hold" in refused(with_job(look, verification_cmd="touch y"), ring)
+    assert "does not hold" in refused(replace(look, signature=job.signature), ring)

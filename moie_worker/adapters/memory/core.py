@@ -102,6 +102,7 @@ class Core:
         self.letters: dict[str, Letter] = {}
         self.histories: dict[str, RunHistory] = {}
         self.breakers: dict[str, Breaker] = {}
+        self.regressed: dict[str, Ms] = {}  # jobs that held and hold no more, and since when
         self.freed: dict[str, Ms] = {}  # when the last run of a cyclic job ended
         self.journal: list[JournalEntry] = []
         self.receipts: list[Waiting] = []
@@ -198,8 +199,21 @@ class Core:
             state.token = ""
         if place == Place.COMPLETED and was != Place.COMPLETED:
             self.wake(f"job:{job}")
+        if place in {Place.COMPLETED, Place.CANCELLED}:  # verified again, or taken out of the plan
+            self.close_regression(job)
+
+    def close_regression(self, job: str) -> None:
+        """Whatever was said of a regression is over."""
+        look = self.jobs[job].definition.reverified_by
+        if not look or self.regressed.pop(job, None) is None:
+            return
+        self.jobs[look].evidence = {}
+        if self.is_completed(job):
+            self.log("job.recovered", job)
 
     def park(self, job: str, what: str) -> None:
+        if self.jobs[job].definition.verifies:
+            self.jobs[job].slot = 0  # it counts from when its job is verified
         self.move(job, Place.PARKED)
         self.parked.setdefault(what, []).append(job)
 
@@ -213,6 +227,9 @@ class Core:
         state = self.jobs[job]
         if what := self.unmet(state):
             self.park(job, what)
+        elif state.definition.verifies and state.slot == 0:
+            state.slot = self.now + state.definition.delay_ms
+            self.move(job, Place.TIMED, state.slot)
         elif state.slot > self.now:
             self.move(job, Place.TIMED, state.slot)
         else:
@@ -238,8 +255,6 @@ class Core:
     def expected_ms(self, queue: str) -> float:
         """What a job of a queue takes that never ran itself."""
         return self.estimates.get(queue, FIRST_ESTIMATE_MS)
-
-    # -- endings ----------------------------------------------------------------------------------
 
     def bury(self, job: str, reason: str) -> None:
         """Leave a dead letter, or add to the one that is there."""
@@ -273,6 +288,7 @@ class Core:
 
     def forget(self, job: str) -> None:
         """Drop a job that the plan no longer has."""
+        self.regressed.pop(self.jobs[job].definition.verifies, None)
         for table in (self.jobs, self.letters, self.histories, self.freed):
             table.pop(job, None)
 

@@ -67,12 +67,12 @@ class Loading(Breaking):
 
     def _apply_one(self, job: str) -> None:
         new, state = self._fresh.get(job), self.jobs.get(job)
-        if new is None:
-            self._remove(job)
-        elif state is None:
-            self._add(new)
-        else:
+        if new is not None and state is not None:
             self._replace(state, new)
+        elif new is not None:
+            self._add(new)
+        elif state is not None:  # else its last attempt ended since it was put on the list
+            self._remove(job)
 
     def _add(self, new: Definition) -> None:
         self.jobs[new.id] = JobState(new, self.flags.revision, Place.PARKED)

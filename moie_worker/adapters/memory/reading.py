@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 
 from moie_worker.adapters.memory.core import Core, JobState
 from moie_worker.errors import NotFoundError
-from moie_worker.plan.flow import JobView, JournalEntry, Overview
+from moie_worker.plan.flow import JobView, JournalEntry, Overview, Regression
 from moie_worker.plan.letters import RunHistory
 from moie_worker.plan.states import Place
+from moie_worker.plan.times import Ms
 
 
 class Reading(Core):
@@ -19,7 +20,8 @@ class Reading(Core):
 
     def overview(self) -> Overview:
         """Flags, phases and counts."""
-        counts = Counter((s.definition.phase, s.definition.cyclic, s.place) for s in self.jobs.values())
+        own = [s for s in self.jobs.values() if not s.definition.verifies]
+        counts = Counter((s.definition.phase, s.definition.cyclic, s.place) for s in own)
         return Overview(
             flags=self.flags,
             now=self.now,
@@ -30,6 +32,8 @@ class Reading(Core):
             dead_letters=len(self.letters),
             queues=tuple(self.queues()),
             breakers=dict(self.breakers),
+            looks=dict(Counter(s.place for s in self.jobs.values() if s.definition.verifies)),
+            regressed=len(self.regressed),
         )
 
     def job(self, job: str) -> JobView:
@@ -44,12 +48,23 @@ class Reading(Core):
         return [self._view(self.jobs[job]) for job in self.of(places)[:limit]]
 
     def all_jobs(self) -> Iterable[JobView]:
-        """Every job, in no order; reads in pieces."""
-        return [self._view(state) for state in self.jobs.values()]
+        """Every job of the document, in no order; reads in pieces."""
+        return [self._view(state) for state in self.jobs.values() if not state.definition.verifies]
 
     def cyclic(self) -> list[str]:
-        """Ids of the cyclic jobs."""
-        return sorted(job for job, state in self.jobs.items() if state.definition.cyclic)
+        """Ids of the cyclic jobs of the document."""
+        own = (state.definition for state in self.jobs.values() if not state.definition.verifies)
+        return sorted(definition.id for definition in own if definition.cyclic)
+
+    def regressions(self, limit: int) -> list[Regression]:
+        """At most so many jobs that held and hold no more, the oldest first."""
+        oldest = sorted((since, job) for job, since in self.regressed.items())[:limit]
+        return [self._regression(job, since) for since, job in oldest]
+
+    def _regression(self, job: str, since: Ms) -> Regression:
+        definition = self.jobs[job].definition
+        look = self.jobs.get(definition.reverified_by)
+        return Regression(definition, since, look.evidence if look else {})
 
     def history(self, name: str) -> RunHistory:
         """The last runs of a cyclic job and its counters."""

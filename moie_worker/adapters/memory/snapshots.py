@@ -56,6 +56,7 @@ class Snapshots(Loading):
 
     def _photograph(self) -> Saved:
         flags = self.flags
+        gone = {lease.job for lease in self.leases.values() if lease.stopped is Stopped.REMOVED}
         return Saved(
             plan=self.plan,
             revision=0 if flags.loading else flags.revision,
@@ -70,7 +71,7 @@ class Snapshots(Loading):
             approvals={str(phase): canonical(asdict(answer)) for phase, answer in self.approvals.items()},
             letters={f"job:{job}": _letter_fields(job, letter) for job, letter in self.letters.items()},
             totals={job: _totals(history, self.freed[job]) for job, history in self.histories.items()},
-            lines=order(_saved_job(state).line() for state in self.jobs.values()),
+            lines=order(_saved_job(state).line() for job, state in self.jobs.items() if job not in gone),
         )  # fmt: skip
 
     # -- restore ----------------------------------------------------------------------------------
@@ -127,6 +128,7 @@ class Snapshots(Loading):
             self._fence(saved.id, new, final=saved.place in FINAL)
         self._restore_memory(saved.id)
         self.jobs[saved.id] = _state(saved, new, self.flags.revision, live)
+        self._restore_regression(new.verifies, self.jobs[saved.id])
         self._settle_down(saved, live)
 
     def _fence(self, job: str, new: Definition, *, final: bool) -> None:
@@ -149,6 +151,13 @@ class Snapshots(Loading):
         if job not in self.histories and (totals := source.totals.get(job)):
             self.histories[job] = RunHistory(job, int(totals["runs"]), int(totals["failures"]), 0, ())
             self.freed[job] = int(totals["last_at"])
+
+    def _restore_regression(self, job: str, look: JobState) -> None:
+        """That a job regressed is said by the evidence of what looked at it."""
+        if job:
+            self.regressed.pop(job, None)
+            if since := look.evidence.get("regressed"):
+                self.regressed[job] = since
 
     def _settle_down(self, saved: SavedJob, live: JobState | None) -> None:
         """A slot that came since is not run again: the later of live and saved holds."""

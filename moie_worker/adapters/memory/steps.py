@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from moie_worker.adapters.memory.breaking import Breaking
 from moie_worker.adapters.memory.core import JobState, Lease
+from moie_worker.adapters.memory.reverifying import Reverifying
 from moie_worker.plan.flow import Answer, Attempt, Hint, Settlement, Stopped
 from moie_worker.plan.letters import Measured
 from moie_worker.plan.limits import BATCH, GAP_GRACE_MS, LOSSES, RESCUE_AFTER_MS
@@ -17,7 +17,7 @@ KILLS = "kills its worker"
 LOST = Measured(duration_s=0, error="lost")
 
 
-class Steps(Breaking):
+class Steps(Reverifying):
     """What workers do, and what becomes of the attempts of those that are lost."""
 
     def begin(self, hint: Hint, nonce: str, worker: str, lease: timedelta) -> list[Attempt]:
@@ -144,12 +144,15 @@ class Steps(Breaking):
             self.record_run(job, Measured(**json.loads(this.measured)))
         if this.receipt:
             self.keep_receipt(this.receipt)
-        self.log("job." + this.outcome, job, who=record.worker, why=this.message)
+        if not (state.definition.verifies and this.outcome is Outcome.PASSED):  # the receipt says that it held
+            self.log("job." + this.outcome, job, who=record.worker, why=this.message)
         if self.judge_settled(this, record):
             self.hold(job)
             return Answer.SETTLED
         if this.reason:
             self.bury(job, this.reason)
+        if state.definition.verifies and self.judge_job(this, record):
+            return Answer.SETTLED
         if not record.armed:
             self._place(job, state, this)
         return Answer.SETTLED
@@ -263,7 +266,8 @@ class Steps(Breaking):
 
         Of a calendar at once, and nothing runs then; `every` starts anew with the run that it begins.
         """
-        self.record_run(job, LOST)
+        if not state.definition.verifies:
+            self.record_run(job, LOST)
         state.start_anew()
         state.slot = 0
         calendar = state.definition.job.get("schedule", {}).get("cron")

@@ -1,6 +1,7 @@
 """What can be asked of a plan. Nothing here changes anything."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,12 +16,14 @@ from moie_worker.plan.flow import (
     JobView,
     JournalEntry,
     Overview,
+    Regression,
     Vote,
 )
 from moie_worker.plan.states import Place
 
 FIELDS = ("place", "drev", "rev", "attempts", "losses", "solo", "offers", "ms", "first", "score", "slot", "token")
 CHUNK = 1000
+LOOK = "look"  # the class of what looks at verified jobs again
 BREAKER = "breaker:"  # the fields of the plan that hold the breakers of its queues
 
 
@@ -29,18 +32,20 @@ class Reading(Base):
 
     def overview(self) -> Overview:
         """Flags, phases and counts, in one round trip."""
-        now, flat_plan, flat_phases, open_phases, flat_counts, flat_approvals, dead = self.call("overview")
-        plan, phases = _hash(flat_plan), _hash(flat_phases)
+        now, flat_plan, flat_phases, open_phases, flat_counts, flat_approvals, dead, regressed = self.call("overview")
+        plan, phases, counts = _hash(flat_plan), _hash(flat_phases), _hash(flat_counts)
         return Overview(
             flags=_flags(self.plan, plan),
             now=int(now),
             phases=tuple(sorted(map(PhaseDefinition.from_json, phases.values()), key=lambda phase: phase.id)),
             open_phases=frozenset(map(int, open_phases)),
-            counts=_counts(_hash(flat_counts)),
+            counts=_counts(counts),
             approvals=_approvals(_hash(flat_approvals)),
             dead_letters=int(dead),
             queues=tuple(json.loads(plan.get("queues", "[]"))),
             breakers=_breakers(plan),
+            looks=_looks(counts),
+            regressed=int(regressed),
         )
 
     def queues(self) -> list[str]:
@@ -93,12 +98,13 @@ class Reading(Base):
                     yield self.key(place, queue)
 
     def all_jobs(self) -> Iterator[JobView]:
-        """Every job, in no order; reads in pieces."""
+        """Every job of the document, in no order; reads in pieces."""
         cursor = 0
         while True:
             with self.reaching():
                 cursor, page = self.client.hscan(self.key("state"), cursor, count=CHUNK)
-            yield from self._views([str(job) for job in page])
+            views = self._views([str(job) for job in page])
+            yield from (view for view in views if not view.definition.verifies)
             if cursor == 0:
                 return
 
@@ -120,8 +126,23 @@ class Reading(Base):
             if definition
         ]
 
+    def regressions(self, limit: int) -> list[Regression]:
+        """At most so many jobs that held and hold no more, the oldest first."""
+        with self.reaching():
+            oldest: Any = self.client.zrange(self.key("regressed"), 0, limit - 1, withscores=True)
+        since = {str(job): int(at) for job, at in oldest}
+        jobs = {view.definition.id: view.definition for view in self._views(list(since))}
+        found = [(jobs[job], at) for job, at in since.items() if job in jobs]
+        if not found:
+            return []
+        with self.reaching():
+            told: Any = self.client.hmget(self.key("evidence"), [job.reverified_by for job, _ in found])
+        return [
+            Regression(job, at, json.loads(text) if text else {}) for (job, at), text in zip(found, told, strict=True)
+        ]
+
     def cyclic(self) -> list[str]:
-        """Ids of the cyclic jobs."""
+        """Ids of the cyclic jobs of the document."""
         with self.reaching():
             return sorted(str(job) for job in self.client.smembers(self.key("cyclics")))
 
@@ -157,8 +178,22 @@ def _flags(name: str, raw: Mapping[str, str]) -> Flags:
 
 
 def _counts(raw: Mapping[str, str]) -> dict[tuple[int, bool, Place], int]:
+    own = [fields for fields in _split(raw) if fields[1] != LOOK]
+    return {(int(phase), kind == "cyclic", Place(place)): number for phase, kind, place, number in own}
+
+
+def _looks(raw: Mapping[str, str]) -> dict[Place, int]:
+    found: Counter[Place] = Counter()
+    for _, kind, place, number in _split(raw):
+        if kind == LOOK:
+            found[Place(place)] += number
+    return dict(found)
+
+
+def _split(raw: Mapping[str, str]) -> list[tuple[str, str, str, int]]:
+    """Phase, class and place of jobs, and how many; besides these the counts say how many jobs of a phase are open."""
     split = ((field.split(":"), int(number)) for field, number in raw.items() if field.count(":") == 2)
-    return {(int(phase), kind == "cyclic", Place(place)): number for (phase, kind, place), number in split}
+    return [(phase, kind, place, number) for (phase, kind, place), number in split]
 
 
 def _approvals(raw: Mapping[str, str]) -> dict[int, Approval]:

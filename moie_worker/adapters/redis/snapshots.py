@@ -12,6 +12,7 @@ from moie_worker.adapters.redis.base import Base
 from moie_worker.adapters.redis.loading import CHANGED, CHUNK, STAGE_TTL_S, Loading
 from moie_worker.errors import RefusedError
 from moie_worker.plan.definition import canonical
+from moie_worker.plan.flow import Stopped
 from moie_worker.plan.limits import SNAPSHOT_BYTES, SNAPSHOTS
 from moie_worker.plan.snapshot import KEPT, OPEN, SCORED, Manifest, Saved, SavedJob, order
 from moie_worker.plan.states import Place
@@ -78,8 +79,14 @@ class Saving(Loading):
         definitions = self._all("defs", revision)
         if not states.keys() <= definitions.keys():
             return None
-        told = evidence.get
-        return [_line(job, packed, definitions[job], told(job, ""), letters) for job, packed in states.items()]
+        told, gone = evidence.get, self._removed()
+        jobs = ((job, packed) for job, packed in states.items() if job not in gone)
+        return [_line(job, packed, definitions[job], told(job, ""), letters) for job, packed in jobs]
+
+    def _removed(self) -> set[str]:
+        """Jobs that the plan no longer has; they are there only until their attempts end."""
+        attempts = map(json.loads, self._all("attempts").values())
+        return {attempt["job"] for attempt in attempts if attempt.get("stopped") == Stopped.REMOVED}
 
     def _letters(self) -> Iterator[tuple[str, dict[str, str]]]:
         with self.reaching():

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from moie_worker.doors.cli.desk import Desk, reads
-from moie_worker.doors.cli.output import HEALTH_STYLES, Line, Styled, print_json, print_lines
+from moie_worker.doors.cli.output import HEALTH_STYLES, Line, Styled, plural, print_json, print_lines
 from moie_worker.doors.cli.status import read_crew, read_cyclic
 from moie_worker.plan.breaker import stopped_line
 from moie_worker.plan.checkup import Checkup, checkup, checkup_document
@@ -49,6 +49,10 @@ def _lines(found: Checkup) -> Iterator[Line]:
     yield _presence("beats", len(found.crew.beats), found.crew.beats_gone)
     for queue, breaker in found.overview.stopped.items():
         yield _line("queue " + queue, Health.UNHEALTHY, stopped_line(queue, breaker))
+    if found.overview.regressed:
+        yield _line(
+            "regressed", Health.UNHEALTHY, f"{plural(found.overview.regressed, 'job')}: `moie status` names them"
+        )
     for job in found.cyclic:
         yield _line(job.view.definition.id, job.health, job.message)
     for task in found.periodic:

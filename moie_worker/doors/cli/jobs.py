@@ -1,7 +1,7 @@
 """`moie jobs`, `moie job ID` and `moie journal`."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from moie_worker.doors.cli.output import (
 from moie_worker.heart.redact import values_shown
 from moie_worker.plan.flow import JobView, JournalEntry
 from moie_worker.plan.journal import JournalFilter, journal_fields, line
+from moie_worker.plan.regression import reverify_fields, reverify_lines
 from moie_worker.plan.states import Place
 from moie_worker.plan.status import job_fields, last_message, time_or_none
 from moie_worker.plan.times import ms_of
@@ -80,11 +81,16 @@ def job_command(desk: Desk, as_json: bool, job_id: str) -> None:
     """Everything about one job: what the document says, where it is, its last evidence and its lines of the journal."""
     desk.loaded()
     view = _shown_view(desk.store.job(job_id))
-    entries = [entry for entry in desk.store.read_journal(LOOKED_AT) if entry.job == job_id][-JOURNAL_OF_JOB:]
+    journal, look = desk.store.read_journal(LOOKED_AT), None
+    if view.definition.reverified_by:
+        look = _shown_view(desk.store.job(view.definition.reverified_by))
+    names = (job_id, view.definition.reverified_by or job_id)
+    entries = [entry for entry in journal if entry.job in names][-JOURNAL_OF_JOB:]
     if as_json:
-        print_json(_document(view, entries))
+        stays = {"reverify": reverify_fields(view, look, journal)} if look else {}
+        print_json(_document(view, entries) | stays)
         return
-    print_lines(_lines(view, entries), wrap=True)
+    print_lines(_lines(view, entries, reverify_lines(view, look, journal) if look else ()), wrap=True)
 
 
 def _shown_view(view: JobView) -> JobView:
@@ -114,13 +120,14 @@ def _document(view: JobView, entries: Sequence[JournalEntry]) -> dict[str, Any]:
     )
 
 
-def _lines(view: JobView, entries: Sequence[JournalEntry]) -> Iterator[Line]:
+def _lines(view: JobView, entries: Sequence[JournalEntry], stays: Iterable[tuple[str, str]] = ()) -> Iterator[Line]:
     job = view.definition
     yield (Styled(f"{job.id}  {job.job['task']}", "bold"),)
     if description := job.job.get("description"):
         yield (str(description),)
     yield ()
     yield from (_pair(name, value) for name, value in _state(view) if value)
+    yield from (_pair(name, value) for name, value in stays)
     yield ()
     yield from (_pair(name, value) for name, value in _definition(job.job) if value)
     if view.evidence:

@@ -129,7 +129,7 @@ def begin_load(desk: Desk, compiled: Compiled) -> str:
     desk.system.fleet.add_plan(desk.plan)
     revision = desk.store.load(compiled, before.flags.revision, desk.who, desk.why)
     desk.system.fleet.ring(desk.plan)
-    return f"{desk.plan} loaded, revision {revision}: {plural(len(compiled.jobs), 'job')}"
+    return f"{desk.plan} loaded, revision {revision}: {plural(sum(not job.verifies for job in compiled.jobs), 'job')}"
 
 
 def _project(meta: Mapping[str, Any]) -> str:

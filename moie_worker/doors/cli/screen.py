@@ -6,6 +6,7 @@ from moie_worker.doors.cli.output import HEALTH_STYLES, Line, Styled, ago, clock
 from moie_worker.plan.breaker import stopped_line
 from moie_worker.plan.health import figures
 from moie_worker.plan.presence import slots
+from moie_worker.plan.regression import line
 from moie_worker.plan.states import Health, PhaseStatus, Place
 from moie_worker.plan.status import DUE, CyclicStanding, PhaseStanding, Status, history_of, last_message
 from moie_worker.plan.times import Ms
@@ -22,6 +23,7 @@ PHASE_STYLES = {
 MARKS = {Health.HEALTHY: "●", Health.STALE: "◐", Health.UNHEALTHY: "✗", Health.UNKNOWN: "○"}
 GIVEN_UP = (Place.DEAD, Place.CANCELLED)
 PHASES_SHOWN = 30
+REGRESSIONS_SHOWN = 8
 TASK_WIDTH = 22
 
 
@@ -53,6 +55,10 @@ def _banners(status: Status) -> Iterator[Styled]:
         yield Styled("LOADING   a new revision is being applied", "bold yellow")
     for queue, breaker in status.overview.stopped.items():
         yield Styled(f"STOPPED   {one_line(stopped_line(queue, breaker), 500)}", "bold red")
+    for regression in status.regressed[:REGRESSIONS_SHOWN]:
+        yield Styled(one_line(line(regression), 500), "bold red")
+    if status.overview.regressed > REGRESSIONS_SHOWN:
+        yield Styled(f"REGRESSED   {status.overview.regressed} jobs in all", "bold red")
     if current:
         yield from _asked(current)
     if status.sovereign:
@@ -114,6 +120,8 @@ def _around(status: Status) -> list[PhaseStanding]:
 def _figures(status: Status) -> Iterator[Line]:
     yield _labelled("heartbeat", *_heartbeat(status))
     yield _labelled("jobs", *_places(status))
+    if status.overview.looks:
+        yield _labelled("stay verified", *_looks(status))
     if status.count(*GIVEN_UP):
         yield _labelled("given up", Styled(_given_up(status), "bold red"))
     yield _labelled("workers", *_workers(status))
@@ -121,6 +129,14 @@ def _figures(status: Status) -> Iterator[Line]:
     if status.idle_queues:
         names = ",".join(status.idle_queues)
         yield _labelled("no worker for", Styled(f"{names}: start a worker with -Q {names}", "bold red"))
+
+
+def _looks(status: Status) -> Iterator[Styled]:
+    """Jobs that are looked at again once they are verified."""
+    looks, regressed = status.overview.looks, status.overview.regressed
+    under_way = sum(looks.get(place, 0) for place in (Place.RUNNING, *DUE))
+    yield Styled(f"{sum(looks.values())} jobs · {under_way} looked at now · ")
+    yield Styled(f"{regressed} regressed", "bold red" if regressed else "dim")
 
 
 def _given_up(status: Status) -> str:

@@ -46,6 +46,7 @@ def read_status(desk: Desk) -> Status:
         crew=read_crew(desk),
         waiting=desk.store.in_places([Place.WAITING], SHOWN),
         cyclic=read_cyclic(desk, overview.now, SHOWN),
+        regressed=desk.store.regressions(SHOWN) if overview.regressed else (),
     )
 
 

@@ -56,7 +56,15 @@ def test_every_field_of_a_job_makes_that_trip() -> None:
     assert set(FULL.to_document()) == {info.alias or name for name, info in Job.model_fields.items()} - {
         "deadline",
         "kept",
+        "reverify",
     }
+
+
+@pytest.mark.parametrize("reverify", ["never", "1h30m"])
+def test_how_often_a_job_is_looked_at_again_makes_that_trip(reverify: str) -> None:
+    job = Job.model_validate(PLAIN.to_document() | {"reverify": reverify})
+    assert job.to_document()["reverify"] == reverify
+    assert Job.from_json(job.to_json()) == job
 
 
 def test_the_json_of_a_plain_job_is_short() -> None:

@@ -50,7 +50,7 @@ local function lose(record)
   bury(job, st, KILLS)
   judge(record, def, true, KILLS, true)
   if not def.cyclic then return move(job, st, def, 'dead') end
-  log_run(job, false, LOST)
+  if not def.verifies then log_run(job, false, LOST) end
   start_anew(st)
   st.slot = 0
   -- Whoever begins a job of a calendar without a slot looks up the next one and runs nothing.

@@ -2,10 +2,15 @@
 local target = redis.call('HMGET', p .. 'plan', 'revision', 'restoring')
 local revision, restoring = tonumber(target[1] or 0), target[2] == '1'
 
+-- Those whose runs are shown; what looks at a job again is told with its job.
+local function list_cyclic(job, new)
+  redis.call(new.cyclic and not new.verifies and 'SADD' or 'SREM', p .. 'cyclics', job)
+end
+
 local function add(job, new)
   local st = {place = 'parked', drev = revision, rev = revision, attempts = 0, losses = 0, solo = 0, offers = 0,
     ms = 0, first = 0, score = 0, slot = 0, token = ''}
-  if new.cyclic then redis.call('SADD', p .. 'cyclics', job) end
+  if new.cyclic then list_cyclic(job, new) end
   count(new, 'parked', 1)
   if new.imported then move(job, st, new, 'completed') else route(job, st, new) end
 end
@@ -55,7 +60,7 @@ end
 
 local function replace(job, st, new_text, new)
   local old_text, old = definition_text(job, st.drev), definition(job, st)
-  redis.call(new.cyclic and 'SADD' or 'SREM', p .. 'cyclics', job)
+  list_cyclic(job, new)
   if old.digest ~= new.digest or old.phase ~= new.phase or old.cyclic ~= new.cyclic then
     return verify_again(job, st, old, new)
   end
@@ -94,6 +99,12 @@ local function restore_letter(job, fields)
   redis.call('ZADD', p .. 'dead', redis.call('HGET', p .. 'dead:job:' .. job, 'last_at'), 'job:' .. job)
 end
 
+-- That a job regressed is said by the evidence of what looked at it.
+local function restore_regression(job, evidence)
+  local since = evidence ~= '' and cjson.decode(evidence).regressed
+  if since then redis.call('ZADD', p .. 'regressed', text(since), job) else redis.call('ZREM', p .. 'regressed', job) end
+end
+
 local function restored_state(live, saved)
   return {place = 'parked', drev = revision, rev = revision, attempts = saved.attempts, losses = saved.losses,
     solo = saved.solo, offers = 0, ms = saved.duration_ms, first = saved.first_at, score = 0,
@@ -120,13 +131,14 @@ local function restore(job, live, new, packed)
     leave(job, live, old)
     fence(job, live, old, new, FINAL[saved.place])
   end
-  redis.call(new.cyclic and 'SADD' or 'SREM', p .. 'cyclics', job)
+  list_cyclic(job, new)
   restore_letter(job, saved.letter)
   if saved.evidence == '' then
     redis.call('HDEL', p .. 'evidence', job)
   else
     redis.call('HSET', p .. 'evidence', job, saved.evidence)
   end
+  if new.verifies then restore_regression(new.verifies, saved.evidence) end
   if #saved.totals > 0 and redis.call('EXISTS', p .. 'cyc:' .. job) == 0 then
     redis.call('HSET', p .. 'cyc:' .. job, unpack(saved.totals))
   end

@@ -13,6 +13,13 @@ local function leave(job, st, def)
   count(def, st.place, -1)
 end
 
+-- A regression is over when its job is verified again, or taken out of the plan.
+local function close_regression(job, def, place)
+  if redis.call('ZREM', p .. 'regressed', job) == 0 then return end
+  redis.call('HDEL', p .. 'evidence', def.reverified_by)
+  if place == 'completed' then journal('job.recovered', job, '', '', '{}') end
+end
+
 local function enter(job, st, def, place, score)
   local key = order_key(def, place)
   if key then redis.call('ZADD', key, text(score), job) end
@@ -22,6 +29,7 @@ local function enter(job, st, def, place, score)
   if place ~= 'running' then st.token = '' end
   write_state(job, st)
   if place == 'completed' and was ~= 'completed' then wake('job:' .. job) end
+  if def.reverified_by and (place == 'completed' or place == 'cancelled') then close_regression(job, def, place) end
 end
 
 local function move(job, st, def, place, score)
@@ -48,6 +56,7 @@ local function unmet(def)
 end
 
 local function park(job, st, def, what)
+  if def.verifies then st.slot = 0 end -- it counts from when its job is verified
   move(job, st, def, 'parked')
   redis.call('RPUSH', p .. 'parked:' .. what, job)
 end
@@ -60,6 +69,9 @@ local function route(job, st, def)
   local what = unmet(def)
   if what then
     park(job, st, def, what)
+  elseif def.verifies and st.slot == 0 then
+    st.slot = now + def.delay_ms
+    move(job, st, def, 'timed', st.slot)
   elseif st.slot > now then
     move(job, st, def, 'timed', st.slot)
   else

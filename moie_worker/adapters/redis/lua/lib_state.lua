@@ -85,7 +85,7 @@ end
 -- Counts by phase, class and place; and of each phase, how many of its jobs are still to be done.
 local function count(def, place, by)
   local phase = text(def.phase)
-  local field = phase .. ':' .. (def.cyclic and 'cyclic' or 'job') .. ':' .. place
+  local field = phase .. ':' .. (def.verifies and 'look' or def.cyclic and 'cyclic' or 'job') .. ':' .. place
   counted[field] = (counted[field] or 0) + by
   if not def.cyclic and place ~= 'completed' then
     counted[phase .. ':open'] = (counted[phase .. ':open'] or 0) + by

@@ -2,7 +2,7 @@
 -- KEYS plan
 -- ARGV queue hint done (settlement JSON, evidence JSON, receipt JSON or nothing…)
 -- RETURNS for each settlement: settled, again, cancelled, superseded, removed or stale
--- USES time dead runs state phase move attempt breaker ending
+-- USES time dead runs state phase move attempt breaker ending reverify
 local queue, answers, estimates = ARGV[1], {}, {}
 local EVIDENCE, stamp = p .. 'evidence', '","at":' .. NOW
 
@@ -60,12 +60,15 @@ local function settle(this, evidence, receipt, record, job, st, def)
   end
   if this.run ~= cjson.null then log_run(job, this.run, this.measured) end
   if receipt ~= '' then redis.call('XADD', p .. 'receipts', '*', 'r', receipt) end
-  journal('job.' .. this.outcome, job, record.worker, this.message, '{}')
+  if not (def.verifies and this.outcome == 'passed') then -- the receipt says that it held
+    journal('job.' .. this.outcome, job, record.worker, this.message, '{}')
+  end
   if judge_settled(this, record, def) then
     hold(job, st, def)
     return 'settled'
   end
   if this.reason ~= '' then bury(job, st, this.reason) end
+  if def.verifies and judge_job(this, record, job, st, def) then return 'settled' end
   if record.armed then write_state(job, st) else place(job, st, def, this) end
   return 'settled'
 end
