@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from json import dumps
@@ -61,10 +61,13 @@ class Server:
     crashes, not how much Redis itself may lose between two writes of its log.
     """
 
-    def __init__(self, directory: Path, name: str = "redis") -> None:
+    def __init__(
+        self, directory: Path, name: str = "redis", before: Sequence[str] = (), bind: str = "port 0\n"
+    ) -> None:
         self._where = directory / name
         self._where.mkdir()
-        self._password = secrets.token_hex(8)
+        self._before, self._bind = before, bind
+        self.password = secrets.token_hex(8)
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -78,11 +81,11 @@ class Server:
 
     def url_through(self, socket: Path) -> str:
         """Its address for whoever reaches it by another socket."""
-        return f"unix://:{self._password}@{socket}?db=0"
+        return f"unix://:{self.password}@{socket}?db=0"
 
     @property
     def broker_url(self) -> str:
-        return f"redis+socket://:{self._password}@{self._where}/s?virtual_host=0"
+        return f"redis+socket://:{self.password}@{self._where}/s?virtual_host=0"
 
     @cached_property
     def client(self) -> "redis.Redis":
@@ -91,11 +94,11 @@ class Server:
     def start(self) -> None:
         """Start it on the data that are there; returns when it answers."""
         configuration = (
-            f"port 0\nunixsocket {self._where}/s\nrequirepass {self._password}\ndir {self._where}\n"
+            f"{self._bind}unixsocket {self._where}/s\nrequirepass {self.password}\ndir {self._where}\n"
             "save ''\nappendonly yes\nappendfsync always\n"
         )
         with (self._where / "log").open("ab") as log:
-            self._process = spawn(Launch([redis_executable(), "-"], stdin=configuration.encode()), log)
+            self._process = spawn(Launch([*self._before, redis_executable(), "-"], stdin=configuration.encode()), log)
         self.client.ping()
 
     def kill(self) -> None:
@@ -168,22 +171,32 @@ class Farm:
         return self.others[-1]
 
     def worker(
-        self, name: str = "w1", concurrency: int = 3, env: Mapping[str, str] | None = None
+        self,
+        name: str = "w1",
+        concurrency: int = 3,
+        env: Mapping[str, str] | None = None,
+        before: Sequence[str] = (),
     ) -> "subprocess.Popen[bytes]":
         """Start a worker; one process of its pool is kept for heartbeats."""
-        return self.celery(name, "worker", "-n", f"{name}@test", "-c", str(concurrency), "-l", "INFO", env=env)
+        options = ("-n", f"{name}@test", "-c", str(concurrency), "-l", "INFO")
+        return self.celery(name, "worker", *options, env=env, before=before)
 
     def beat(self, name: str = "b1", env: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
         """Start a beat."""
         return self.celery(name, "beat", "--pidfile=", "-l", "INFO", env=env)
 
     def celery(
-        self, name: str, *args: str, app: str = "moie_worker", env: Mapping[str, str] | None = None
+        self,
+        name: str,
+        *args: str,
+        app: str = "moie_worker",
+        env: Mapping[str, str] | None = None,
+        before: Sequence[str] = (),
     ) -> "subprocess.Popen[bytes]":
         """Start `celery -A app …` under a name; a process of that name that ended has left its log to this one."""
         with self._log(name).open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "celery", "-A", app, *args],
+                [*before, sys.executable, "-W", "ignore", "-m", "celery", "-A", app, *args],
                 cwd=self.work,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **self.settings, **(env or {})},
                 stdout=log,
@@ -195,7 +208,8 @@ class Farm:
     def kill(self, name: str) -> None:
         """SIGKILL to a process and all of its group: a worker with its pool."""
         process = self.processes.pop(name)
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it ended by itself
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
     def stop(self, name: str, number: signal.Signals = signal.SIGTERM, seconds: float = PATIENCE_S) -> float:

@@ -37,7 +37,7 @@ class Round:
 
     # -- kinds ------------------------------------------------------------------------------------
 
-    def tells(self, job: str, before: str = "", seconds: float = 0.05) -> str:
+    def tells(self, job: str, before: str = "", seconds: float = 0.01) -> str:
         """A command that tells when it begins and ends; `before` stands between the two."""
         begin, end = (self._farm.sh(f"{word} {job} $MOIE_TOKEN") for word in ("begin", "end"))
         return f"{begin}; {before}{before and '; '}sleep {seconds}; {end}"

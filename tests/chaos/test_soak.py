@@ -1,6 +1,6 @@
 """Random faults for as long as one likes: `make soak SEED=7 SECONDS=3600`.
 
-Three workers, two beats and a Redis that stay the same for the whole time; a plan of another two thousand jobs comes
+Three workers, two beats and a Redis that stay the same for the whole time; a plan of another six thousand jobs comes
 in the place of each that ended. After each round nothing may be lost, settled twice or left behind.
 """
 
@@ -29,11 +29,11 @@ from tests.wire import Wire
 
 pytestmark = [pytest.mark.chaos, pytest.mark.whole]
 
-JOBS = 3000
+JOBS = 6000
 FAULTY_S = 240.0  # of a round; then it is let come to its end
 PATIENCE_S = 180.0
 LOADED_AGAIN = 0.1  # share of the faults after which somebody loads the plan again as it is
-PERIODS_S = 20.0  # within which each cyclic job runs again once all is well
+PERIODS_S = 60.0  # within which each cyclic job runs again once all is well
 
 
 @dataclass
@@ -78,17 +78,16 @@ class Soak:
         farm.ready(*WORKERS)
         assert AFAR in WORKERS
         self._dice = Random(rng.random())  # of whoever operates, which depends on what died when
-        self._read = 0  # lines of what commands told, in rounds before
-        self._began_ms = 0
+        self._entries: list[JournalEntry] = []  # of this round
+        self._known: set[str] = set()  # of all rounds
 
     def round(self, number: int, faulty_s: float) -> None:
         """Load, break and heal until all is verified or the time is over, let it end, look."""
         plan = Round(self.farm, number, JOBS, self.rng)
-        self._began_ms = self.farm.fleet.now()
         self._load(plan)
         until = time.monotonic() + faulty_s
         while time.monotonic() < until and not self._ended(plan):
-            self.scene.last(4)
+            self.scene.last(6)
             strike(self.scene)
             self.scene.supervise()
             self._operate()
@@ -129,22 +128,25 @@ class Soak:
             time.sleep(1)
             if (now_done := self.farm.places().get(Place.COMPLETED, 0)) > done:
                 done, until = now_done, time.monotonic() + PATIENCE_S
-        slots = len(self._told())
-        wait_until(lambda: len(self._told()) >= slots + len(plan.cyclic), "cyclic jobs go on", PERIODS_S)
+        slots = len(self.farm.told())
+        wait_until(lambda: len(self.farm.told()) >= slots + len(plan.cyclic), "cyclic jobs go on", PERIODS_S)
         self.farm.store.pause("soak", "look")
         wait_until(lambda: not oracle.look(self.farm)[0], "what ran has ended", PATIENCE_S)
 
     # -- looking ----------------------------------------------------------------------------------
 
     def _journal(self) -> list[JournalEntry]:
-        entries = self.farm.store.read_journal(JOURNAL_KEPT)
-        return [entry for entry in entries if entry.at >= self._began_ms]
-
-    def _told(self) -> list[list[str]]:
-        return self.farm.told()[self._read :]
+        """What happened in this round; read often, because Redis keeps the newest entries only."""
+        found = self.farm.store.read_journal(JOURNAL_KEPT)
+        if len(found) >= JOURNAL_KEPT and found[0].id not in self._known:
+            self.tally.wrong.append("the journal was cut between two looks: make rounds smaller")
+        fresh = [entry for entry in found if entry.id not in self._known]
+        self._known.update(entry.id for entry in fresh)
+        self._entries += fresh
+        return self._entries
 
     def _look(self, plan: Round) -> None:
-        told, journal = self._told(), self._journal()
+        told, journal = self.farm.told(), self._journal()
         tokens: dict[str, list[str]] = {}
         for word, job, token, *_ in told:
             if word in ("begin", "slot") and token not in tokens.setdefault(job, []):
@@ -157,12 +159,11 @@ class Soak:
             oracle.holds(self.farm, len(plan.plain) + len(plan.cyclic))
         except AssertionError as error:
             self.tally.wrong.append(str(error))
-        if len(journal) >= JOURNAL_KEPT:
-            self.tally.wrong.append("the journal was cut and shows only a part of this round: make rounds smaller")
         self.tally.jobs += len(plan.plain)
         self.tally.attempts += sum(map(len, tokens.values()))
         self.tally.events.update(entry.event for entry in journal)
-        self._read += len(told)
+        self._entries = []
+        (self.farm.directory / "told").unlink()
         self.farm.store.resume("soak", "")
 
     def _look_at_jobs(self, plan: Round, tokens: dict[str, list[str]], passed: Counter[str]) -> None:

@@ -93,6 +93,7 @@ def runs_through(act: Callable[[], object], at: int, monkeypatch: pytest.MonkeyP
     return True
 
 
+@pytest.mark.fault(2)
 @pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
 def test_taking_a_snapshot_changes_nothing_of_the_plan(
     keeper: Keeper, redis_client: "redis.Redis", monkeypatch: pytest.MonkeyPatch, after: bool
@@ -110,6 +111,7 @@ def test_taking_a_snapshot_changes_nothing_of_the_plan(
     assert at > 8
 
 
+@pytest.mark.fault(2)
 @pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
 @pytest.mark.parametrize("empty", [False, True], ids=["over a plan", "into an empty Redis"])
 def test_a_restore_happens_whole_or_not_at_all(

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from moie_worker.plan.states import Place
+from tests.chaos import oracle
 from tests.farm import Farm, wait_until
 from tests.shell_kit import alive
 
@@ -33,6 +34,7 @@ def taken_over(farm: Farm, token: str) -> None:
     wait_until(lambda: len(farm.told()) == 2, "another worker began the job", 20)
     job = farm.store.job("long")
     assert (job.place, job.attempts, job.losses) == (Place.RUNNING, 1, 0)
+    oracle.holds(farm, 1)
 
 
 @pytest.mark.fault(3)
@@ -53,6 +55,7 @@ def test_a_command_that_ends_in_time_is_settled_though_its_worker_is_asked_twice
     assert not alive(token)
     assert farm.place("long") == Place.COMPLETED
     assert len(farm.told()) == 1
+    oracle.holds(farm, 1)
 
 
 @pytest.mark.fault(3)
