@@ -139,6 +139,12 @@ class Settings(BaseSettings):
         description="The users that jobs may name in `run_as` on this machine, separated by spaces.",
         json_schema_extra={"shown_default": "–"},
     )
+    allowed_programs: str = Field(
+        "",
+        description="The programs that commands may begin with on this machine: names or paths, separated by spaces. "
+        "A command that is a text needs `sh`. Without it: any.",
+        json_schema_extra={"shown_default": "–"},
+    )
     receipts_kept: int = Field(
         100_000,
         ge=1,

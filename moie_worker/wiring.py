@@ -24,7 +24,9 @@ from moie_worker.adapters.redis.run_log import RedisRunLog
 from moie_worker.adapters.redis.snapshots import RedisShelf
 from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.adapters.shell import ShellRunner
+from moie_worker.adapters.shell_programs import Program, Programs, found_programs
 from moie_worker.adapters.shell_rights import Rights
+from moie_worker.adapters.shell_spawn import base_environment as shell_base
 from moie_worker.adapters.shell_user import why_not_as
 from moie_worker.adapters.snapshot_folder import SnapshotFolder, plans_in
 from moie_worker.errors import InputError, MoieError
@@ -94,7 +96,17 @@ class System:
         if why and told.containment == "pid":
             raise InputError(f"MOIE_CONTAINMENT: no PID namespaces here: {why}. Say `auto` to do without")
         users = frozenset(told.run_as_users.split())
-        return Rights(users, told.no_new_privileges, apart=told.containment != "group" and not why)
+        apart = told.containment != "group" and not why
+        return Rights(users, told.no_new_privileges, apart, self._programs())
+
+    def _programs(self) -> Programs | None:
+        found = self.programs()
+        return Programs(frozenset(filter(None, found.values()))) if found else None
+
+    def programs(self) -> dict[str, Program | None]:
+        """The programs that commands may begin with, as the settings name them; none: any."""
+        path = shell_base(settings.base_environment())["PATH"]
+        return found_programs(self.settings.allowed_programs.split(), path)
 
     def held(self) -> Held:
         """How commands of a worker are held that is started as this process was."""
@@ -104,6 +116,7 @@ class System:
             can_give_up=can_give_up_new_privileges(),
             containment=told.containment,
             no_namespaces=shell_spaces.why_not(),
+            programs={word: found.file if found else "" for word, found in self.programs().items()},
             run_as={user: why_not_as(user) for user in told.run_as_users.split()},
         )
 

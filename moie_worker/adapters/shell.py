@@ -13,10 +13,11 @@ from pathlib import Path
 from moie_worker.adapters.output import Capture
 from moie_worker.adapters.privileges import give_up_new_privileges
 from moie_worker.adapters.shell_children import children_here
-from moie_worker.adapters.shell_rights import NO_LIMITS, NotAllowedError, Rights
+from moie_worker.adapters.shell_rights import NO_LIMITS, Rights
 from moie_worker.adapters.shell_spawn import (
     CannotStartError,
     Child,
+    NotAllowedError,
     Start,
     base_environment,
     environment,
@@ -97,11 +98,16 @@ class ShellRunner:
         if is_empty(command):
             raise CannotStartError("the command is empty")
         if command.run_as is None:
-            return prepare(command, environment(command, self._base, self._environ, token))
+            env = environment(command, self._base, self._environ, token)
+            return prepare(self._allowed(command, env), env)
         self._rights.check_user(command.run_as)
         account = account_of(command.run_as)
         env = environment(command, environment_of(account, self._environ), self._environ, token)
-        return start_as(account, command, env)
+        return start_as(account, self._allowed(command, env), env)
+
+    def _allowed(self, command: Command, env: Mapping[str, str]) -> Command:
+        programs = self._rights.programs
+        return command if programs is None else programs.checked(command, env)
 
     def _follow(self, child: Child, command: Command, token: str, stop: Stop | None) -> Evidence:
         capture = Capture(self._head, self._tail)

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-
-class NotAllowedError(Exception):
-    """The settings of this worker do not let it run the command; the message is one line for people."""
+from moie_worker.adapters.shell_programs import Programs
+from moie_worker.adapters.shell_spawn import NotAllowedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +13,7 @@ class Rights:
     users: frozenset[str] = frozenset()  # that a job may name in `run_as`
     no_new_privileges: bool = False
     apart: bool = False  # each in a PID namespace
+    programs: Programs | None = None  # that they may begin with; None: any
 
     def check_user(self, name: str) -> None:
         """NotAllowedError for a user that no job may run as."""

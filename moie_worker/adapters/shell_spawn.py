@@ -27,6 +27,10 @@ class CannotStartError(Exception):
     """The command could not be started; the message is one line for people."""
 
 
+class NotAllowedError(Exception):
+    """The settings of this worker do not let it run the command; the message is one line for people."""
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """All that is needed to start a command."""
@@ -86,7 +90,7 @@ def prepare(command: Command, env: Mapping[str, str]) -> Start:
         return Start(_SHELL, _enter(_directory(command.cwd), command.cmd), env)
     if isinstance(command.cmd, str):
         return Start(_SHELL, ["sh", "-c", "--", command.cmd], env)
-    return Start(_found(command.cmd[0], env["PATH"]), command.cmd, env)
+    return Start(found_program(command.cmd[0], env["PATH"]), command.cmd, env)
 
 
 def _enter(directory: str, cmd: str | Sequence[str]) -> list[str]:
@@ -105,7 +109,7 @@ def _directory(cwd: str) -> str:
     return os.path.abspath(cwd)  # noqa: PTH100 -- absolute, so that neither CDPATH nor "cd -" can lead elsewhere
 
 
-def _found(name: str, path: str) -> str:
+def found_program(name: str, path: str) -> str:
     """The file that a name means, as a shell would find it."""
     there = None
     for candidate in [name] if "/" in name else _candidates(name, path):

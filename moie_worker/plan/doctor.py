@@ -63,6 +63,7 @@ class Held:
     can_give_up: bool  # the kernel knows of it
     containment: str
     no_namespaces: str  # why there are none; empty: they can be had
+    programs: Mapping[str, str]  # that commands may begin with, and what file each is; none: any
     run_as: Mapping[str, str]  # users that jobs may name, with why they cannot be used
 
 
@@ -75,6 +76,7 @@ def held_findings(held: Held) -> Iterator[Finding]:
         "given up: commands gain none by sudo and its kin", wrong, Level.NOTE,
     )  # fmt: skip
     yield _containment(held)
+    yield _programs(held.programs)
     for user, why in held.run_as.items():
         yield _judged(f"run_as {user}", not why, "possible", why, Level.FAULT)
 
@@ -86,6 +88,15 @@ def _containment(held: Held) -> Finding:
         return Finding("containment", Level.OK, f"process groups, as MOIE_CONTAINMENT says; {told}")
     level = Level.FAULT if held.containment == "pid" else Level.NOTE
     return _judged("containment", not held.no_namespaces, "PID namespaces", missing, level)
+
+
+def _programs(programs: Mapping[str, str]) -> Finding:
+    here = ", ".join(f"{word} ({file})" for word, file in programs.items() if file)
+    missing = ", ".join(word for word, file in programs.items() if not file)
+    if not programs:
+        return Finding("programs", Level.OK, "any, as MOIE_ALLOWED_PROGRAMS names none")
+    told = f"commands begin with these only: {here or 'none'}"
+    return _judged("programs", not missing, told, f"{told}; this machine does not have {missing}", Level.NOTE)
 
 
 def redis_findings(facts: RedisFacts) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ import pytest
 
 from moie_worker.adapters.shell import ShellRunner
 from moie_worker.adapters.shell_children import children_here
+from moie_worker.adapters.shell_programs import Programs, found_programs
 from moie_worker.adapters.shell_rights import Rights
 from moie_worker.adapters.shell_spaces import why_not
 from moie_worker.adapters.shell_user import can_become_others
@@ -331,3 +332,73 @@ def test_another_user_in_a_namespace_without_new_privileges(made: Callable[[Righ
     privileges, name, namespace = evidence.head.splitlines()
     assert (privileges, name) == ("NoNewPrivs:\t1", NOBODY)
     assert namespace != os.readlink("/proc/self/ns/pid")  # noqa: PTH115
+
+
+# -- allowed programs ---------------------------------------------------------------------------------
+
+
+def only(*words: str) -> Rights:
+    """These programs and no others."""
+    found = found_programs(words, os.environ["PATH"])
+    assert all(found.values())
+    return Rights(programs=Programs(frozenset(filter(None, found.values()))))
+
+
+@pytest.mark.parametrize("cmd", [["test", "-d", "/"], ["env", "sh", "-c", "exit 0"]])
+def test_what_begins_with_an_allowed_program_is_run(made: Callable[[Rights], ShellRunner], cmd: list[str]) -> None:
+    assert made(only("test", "env")).run(command(cmd, "t-allowed")).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize("cmd", [["ls"], ["/bin/ls"], "ls", "test -d /"])
+def test_all_else_is_refused_and_a_text_needs_the_shell(
+    made: Callable[[Rights], ShellRunner], cmd: str | list[str]
+) -> None:
+    evidence = made(only("test")).run(command(cmd, "t-refused"))
+    assert evidence.outcome is Outcome.REFUSED
+    assert evidence.message.startswith("refused: ")
+    assert "is not among the programs of MOIE_ALLOWED_PROGRAMS on this machine" in evidence.message
+    assert made(only("sh")).run(command("test -d /", "t-text")).outcome is Outcome.PASSED
+
+
+def test_a_name_leads_to_the_file_that_it_is(made: Callable[[Rights], ShellRunner], tmp_path: Path) -> None:
+    runner = made(only("test"))
+    (tmp_path / "test").write_text("#!/bin/sh\nexit 0\n")
+    (tmp_path / "test").chmod(0o755)
+    found = found_programs(["ls"], os.environ["PATH"])["ls"]
+    assert found is not None
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / "test").symlink_to(found.file)
+    for forged in (
+        replace(command(["test"], "t-path"), env={"PATH": str(tmp_path)}),
+        replace(command(["./test"], "t-here"), cwd=str(tmp_path)),
+        command([str(tmp_path / "link" / "test")], "t-link"),
+    ):
+        assert runner.run(forged).outcome is Outcome.REFUSED
+    assert runner.run(replace(command(["test", "-e", "link"], "t-cwd"), cwd=str(tmp_path))).outcome is Outcome.PASSED
+
+
+def test_one_file_that_is_many_programs_is_allowed_by_its_name(
+    made: Callable[[Rights], ShellRunner], tmp_path: Path
+) -> None:
+    shell = os.path.realpath("/bin/sh")
+    for name in ("good", "bad"):
+        (tmp_path / name).symlink_to(shell)
+    runner = made(only(str(tmp_path / "good")))
+    assert runner.run(command([str(tmp_path / "good"), "-c", "exit 0"], "t-good")).outcome is Outcome.PASSED
+    assert runner.run(command([str(tmp_path / "bad"), "-c", "exit 0"], "t-bad")).outcome is Outcome.REFUSED
+
+
+@pytest.mark.parametrize("changes", [{"env": {"LD_PRELOAD": "/x.so"}}, {"pass_env": ("LD_LIBRARY_PATH",)}])
+def test_no_other_code_is_brought_into_an_allowed_program(
+    made: Callable[[Rights], ShellRunner], changes: dict[str, object]
+) -> None:
+    evidence = made(only("test")).run(replace(command(["test", "-d", "/"], "t-preload"), **changes))  # type: ignore[arg-type]
+    assert evidence.outcome is Outcome.REFUSED
+    assert "would bring other code into an allowed program" in evidence.message
+
+
+@USERS
+def test_it_holds_for_other_users_too(made: Callable[[Rights], ShellRunner]) -> None:
+    runner = made(replace(only("id"), users=frozenset({NOBODY})))
+    assert runner.run(as_user(["id", "-un"])).head == "nobody\n"
+    assert runner.run(as_user(["ls"])).outcome is Outcome.REFUSED

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from moie_worker.adapters.shell_rights import NO_LIMITS, NotAllowedError, Rights
+from moie_worker.adapters.shell_rights import NO_LIMITS, Rights
+from moie_worker.adapters.shell_spawn import NotAllowedError
 from moie_worker.errors import InputError
 from moie_worker.plan.doctor import Held, Level, held_findings
 from moie_worker.settings import Settings
 from moie_worker.wiring import System
 
-HELD = Held(no_new_privileges=True, can_give_up=True, containment="group", no_namespaces="", run_as={})
+HELD = Held(no_new_privileges=True, can_give_up=True, containment="group", no_namespaces="", programs={}, run_as={})
 NONE = "the worker needs root or CAP_SYS_ADMIN"
 
 
@@ -57,6 +58,9 @@ def test_users_are_named_by_words(monkeypatch: pytest.MonkeyPatch) -> None:
         (replace(HELD, containment="auto"), "containment", Level.OK, "PID namespaces"),
         (replace(HELD, containment="auto", no_namespaces=NONE), "containment", Level.NOTE, NONE),
         (replace(HELD, containment="pid", no_namespaces=NONE), "containment", Level.FAULT, NONE),
+        (HELD, "programs", Level.OK, "any"),
+        (replace(HELD, programs={"sh": "/bin/dash"}), "programs", Level.OK, "these only: sh (/bin/dash)"),
+        (replace(HELD, programs={"x": ""}), "programs", Level.NOTE, "none; this machine does not have x"),
         (replace(HELD, run_as={"ops": ""}), "run_as ops", Level.OK, "possible"),
         (replace(HELD, run_as={"ops": "no such user"}), "run_as ops", Level.FAULT, "no such user"),
     ],
