@@ -9,7 +9,7 @@ COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes
 	--no-header --no-annotate --upgrade
 RUN_LOCK := pyproject.toml requirements/build.in --extra http --extra arxiv
 
-.PHONY: help venv up test chaos soak fuzz check format bench simulate lock clean
+.PHONY: help venv up test chaos soak fuzz check format bench simulate sbom audit lock clean
 
 help:
 	@echo 'make up      install, then run the self-check plan: worker, beat, Flower, an embedded Redis (Ctrl-C ends it)'
@@ -18,6 +18,8 @@ help:
 	@echo 'make fuzz    judge a hundred thousand queue payloads'
 	@echo 'make simulate  random schedules of beats, workers and faults (SCHEDULES=100000 SEED=1)'
 	@echo 'make soak    random faults for as long as you like, an hour unless told otherwise (SEED=1 SECONDS=3600)'
+	@echo 'make sbom    write dist/sbom.cdx.json: what this is made of, with hashes and licences (CycloneDX)'
+	@echo 'make audit   ask the OSV database about every locked package (AUDIT=--must where it must be reachable)'
 	@echo 'make check   ruff, mypy and the layers'
 	@echo 'make format  let ruff put the code in order'
 	@echo 'make bench   measure checks a second, loads, heartbeats, idle cost and memory (BENCH=--quick for a quick try)'
@@ -65,6 +67,12 @@ bench: venv
 SCHEDULES ?= 100000
 simulate: venv
 	@$(BIN)/python -m tests.simulator --schedules $(SCHEDULES) --seed $(SEED)
+
+sbom: venv
+	@$(BIN)/python requirements/sbom.py dist/sbom.cdx.json
+
+audit: venv
+	@$(BIN)/python requirements/audit.py $(AUDIT)
 
 lock:
 	@$(COMPILE) $(RUN_LOCK) -o requirements/run.txt
