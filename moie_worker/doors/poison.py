@@ -37,7 +37,7 @@ def harden(app: Celery, redis_url: str | None = None, plan: str | None = None) -
     """
     post = Post(app, redis_url, plan)
     setattr(app, POST, post)
-    app.conf.worker_consumer = "moie_worker.doors.poison_consumer:PoisonConsumer"
+    app.conf.worker_consumer = "moie_worker.doors.patient_consumer:PatientConsumer"
     app.conf.broker_transport_options = {**(app.conf.broker_transport_options or {}), PARK: Parking(post)}
     app.amqp.Connection = SievedConnection
     _refuse_compression()

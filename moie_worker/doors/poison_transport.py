@@ -2,6 +2,8 @@
 
 Redis has removed an element when its reply is read, so the dead letter is written at once, and kept in memory while
 Redis refuses it. Only here are the true bytes of an element known.
+
+Two ways in which a lost connection ended the worker are closed here too.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -14,6 +16,7 @@ from kombu.connection import Connection
 from kombu.transport import redis as kombu_redis
 
 from moie_worker.adapters.clock import SystemClock
+from moie_worker.adapters.redis.connect import FORBIDDEN
 from moie_worker.doors.poison_schema import broadcast_fault, message_fault
 from moie_worker.doors.task_letters import message_death
 from moie_worker.plan.letters import Death
@@ -82,11 +85,25 @@ class SievedChannel(kombu_redis.Channel):
         super()._get_client()  # checks the version of redis-py
         return functools.partial(SievedRedis, global_keyprefix=self.global_keyprefix, park=self.park)
 
+    def close(self) -> None:
+        """Through a connection that was given up nothing can be put back, and to try ends the worker.
+
+        What it had in hand stays in Redis: kombu puts it back after its visibility timeout, beats offer jobs again
+        before.
+        """
+        if self.connection is None or self.connection.client is None:
+            self.do_restore = False
+        super().close()
+
 
 class SievedTransport(kombu_redis.Transport):
-    """The transport of `redis://`, `rediss://` and `redis+socket://`."""
+    """The transport of `redis://`, `rediss://` and `redis+socket://`.
+
+    Rights are revoked and given back while workers run, so what is forbidden is tried again, as without a connection.
+    """
 
     Channel = SievedChannel
+    connection_errors = (*kombu_redis.Transport.connection_errors, FORBIDDEN)
 
 
 class SievedSentinelChannel(SievedChannel, kombu_redis.SentinelChannel):
@@ -99,6 +116,7 @@ class SievedSentinelTransport(kombu_redis.SentinelTransport):
     """The transport of `sentinel://`."""
 
     Channel = SievedSentinelChannel
+    connection_errors = SievedTransport.connection_errors
 
 
 SIEVED = {

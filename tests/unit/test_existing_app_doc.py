@@ -63,5 +63,5 @@ def test_the_hardened_application_has_the_sieve_and_shows_no_address() -> None:
     connection = app.connection_for_write()
     assert connection.get_transport_cls().__name__ == "SievedTransport"
     assert connection.as_uri(include_password=True) == "redis://localhost:6379/0"
-    assert app.conf.worker_consumer == "moie_worker.doors.poison_consumer:PoisonConsumer"
+    assert app.conf.worker_consumer == "moie_worker.doors.patient_consumer:PatientConsumer"
     assert "://" not in repr(app.conf.broker_transport_options)

@@ -24,6 +24,7 @@ RETRY_PAUSE_S = 0.1
 CONNECT_S = 3.0
 PASSING = ("MISCONF ", "NOREPLICAS ", "BUSY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ")  # it serves again later
 HEALTH_CHECK_S = 5
+FORBIDDEN = redis_errors.NoPermissionError  # for whoever has to know it from errors that a new try does not mend
 
 
 def connect(url: str, *, deadline: timedelta = DEADLINE) -> Redis:
