@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from graphlib import TopologicalSorter
+from heapq import heappop, heappush
 from typing import Any
 
 from moie_worker.errors import Problem
@@ -61,9 +63,31 @@ def to_v2(plan: Plan) -> Exported:
 
 def _phase(phase: Raw, status: str, known_phases: Collection[int], known_jobs: Collection[str]) -> dict[str, Any]:
     same_job = partial(same_value, known=known_jobs)
-    jobs = [restored(job_to_v2(job), job.get("kept"), same_job) for job in phase["jobs"]]
+    jobs = [restored(job_to_v2(job), job.get("kept"), same_job) for job in in_turn(phase["jobs"])]
     base = phase_to_v2(phase, status) | {"jobs": jobs}
     return restored(base, phase.get("kept"), partial(same_value, known=known_phases))
+
+
+def in_turn(jobs: Sequence[Raw]) -> list[Raw]:
+    """The jobs of a phase, each behind what it waits for; in their own order where that is so already.
+
+    A v2 document works on them one after the other: a job that waited for a later one would wait for ever.
+    """
+    place = {job["id"]: number for number, job in enumerate(jobs)}
+    waits = TopologicalSorter[int]()
+    for number, job in enumerate(jobs):
+        needs = (
+            () if job.get("status") == JobStatus.CYCLIC else job.get("depends_on", ())
+        )  # cyclic: not in the sequence
+        waits.add(number, *(place[need] for need in needs if need in place))
+    waits.prepare()
+    ordered, ready = list[Raw](), list[int]()
+    while waits.is_active():
+        for number in waits.get_ready():
+            heappush(ready, number)
+        ordered.append(jobs[first := heappop(ready)])
+        waits.done(first)
+    return ordered
 
 
 def standing(phases: Sequence[Raw]) -> tuple[int | None, list[str]]:
@@ -170,6 +194,8 @@ def _say_losses(document: Raw, notes: Notes) -> None:
         path = ("phases", index)
         if phase.get("order") != Order.SEQUENTIAL and len(phase["jobs"]) > 1:
             notes.say((*path, "order"), f"is left out: v2 cannot say {LOST['order']}")
+        if in_turn(phase["jobs"]) != phase["jobs"]:
+            notes.say((*path, "jobs"), "are put into an order in which each stands behind what it waits for")
         for name in sorted(phase.keys() - KNOWN_IN_PHASE):
             notes.say((*path, name), f"is left out: v2 cannot say {LOST[name]}")
         for number, job in enumerate(phase["jobs"]):

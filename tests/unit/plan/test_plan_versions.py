@@ -302,3 +302,23 @@ phases:
     jobs = exported.document["phases"][0]["jobs"]
     assert [job["verification_cmd"] for job in jobs] == ["test -d 'a b'", "false"]
     assert isinstance(read(exported.document).plan, Plan)
+
+
+def test_an_export_to_v2_puts_each_job_behind_what_it_waits_for() -> None:
+    jobs = [
+        {"id": "a", "task": "t", "verification_cmd": "x", "depends_on": ["d"]},
+        {"id": "b", "task": "t", "verification_cmd": "x"},
+        {
+            "id": "c",
+            "task": "t",
+            "verification_cmd": "x",
+            "status": "cyclic",
+            "schedule": {"every": "1m"},
+            "depends_on": ["d"],
+        },
+        {"id": "d", "task": "t", "verification_cmd": "x"},
+    ]
+    exported = to_v2(read({"version": 3, "phases": [{"id": 1, "name": "n", "jobs": jobs}]}).plan)
+    again = read(exported.document).plan
+    assert [job.id for _, job in again.jobs()] == ["b", "c", "d", "a"]
+    assert any("stands behind what it waits for" in str(note) for note in exported.notes)
