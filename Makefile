@@ -15,7 +15,7 @@ help:
 	@echo 'make up      install, then run the self-check plan: worker, beat, Flower, an embedded Redis (Ctrl-C ends it)'
 	@echo 'make test    install, then run every test and report the coverage'
 	@echo 'make chaos   do every fault of the programme and write docs/reference/faults.md (SEED=1 BUDGET=3600 seconds)'
-	@echo 'make fuzz    judge a hundred thousand queue payloads'
+	@echo 'make fuzz    try a million plan documents and a hundred thousand queue payloads, and write docs/reference/fuzz.md'
 	@echo 'make simulate  random schedules of beats, workers and faults (SCHEDULES=100000 SEED=1)'
 	@echo 'make soak    random faults for as long as you like, an hour unless told otherwise (SEED=1 SECONDS=3600)'
 	@echo 'make sbom    write dist/sbom.cdx.json: what this is made of, with hashes and licences (CycloneDX)'
@@ -54,8 +54,12 @@ check: venv
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
+DOCUMENTS ?= 1000000
+PAYLOADS ?= 100000
+WORKER ?= 5000
 fuzz: venv
-	@$(BIN)/python -m pytest tests/unit/test_poison_fuzz.py --hypothesis-profile fuzz $(ARGS)
+	@$(BIN)/python -m tests.fuzz.run --seed $(SEED) --documents $(DOCUMENTS) --payloads $(PAYLOADS) --worker $(WORKER) \
+		--budget $(BUDGET) --page docs/reference/fuzz.md $(ARGS)
 
 format: venv
 	@$(BIN)/ruff check --fix .

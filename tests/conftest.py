@@ -28,7 +28,6 @@ BESIDE_BROKER = ("integration", "chaos")
 # How long an example takes is the machine's matter: on a busy one it says nothing of the code.
 UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("busy", UNTIMED)
-settings.register_profile("fuzz", UNTIMED, max_examples=100_000)  # make fuzz
 settings.load_profile("busy")
 
 

@@ -114,6 +114,7 @@ GARBAGE: list[bytes] = [
     with_headers(argsrepr=7),
     with_headers(ignore_result="yes"),
     with_headers(stamps=1, stamped_headers=2),
+    with_headers(shadow="é").replace(b"\\u00e9", b"\xe9"),
     edited(lambda m: m["headers"].clear()),
 ]
 
