@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from kombu.connection import Connection
 
@@ -16,6 +17,9 @@ from tests.farm import wait_until
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # not the one on PATH: that changes its user
 INSTALL = "RabbitMQ is not here: `apt-get install rabbitmq-server`"
 BOOT_S = 120
+Address = tuple[str, str]  # exchange and routing key
+Content = tuple[str | None, str | None]  # its type and encoding
+JSON: Content = ("application/json", "utf-8")
 
 
 class Rabbit:
@@ -84,6 +88,14 @@ class Rabbit:
             yield
         finally:
             kill_group(self._node.pid, signal.SIGCONT)
+
+    def publish(self, body: bytes, headers: dict[str, Any], where: Address, content: Content = JSON) -> None:
+        """Publish a message as it is given, whatever that is."""
+        (exchange, routing_key), (kind, encoding) = where, content
+        with Connection(self.url) as connection:  # type: ignore[no-untyped-call]
+            channel = connection.default_channel
+            message = channel.prepare_message(body, None, kind, encoding, headers, {})
+            channel.basic_publish(message, exchange=exchange, routing_key=routing_key)
 
     def declare(self, queue: str) -> None:
         """Declare a quorum queue; refused where one of that name is of another kind."""

@@ -7,8 +7,10 @@ from typing import NoReturn
 from celery import Celery
 from kombu import compression
 
+from moie_worker.doors.poison_amqp import guard_amqp
 from moie_worker.doors.poison_consumer import POST
-from moie_worker.doors.poison_schema import COMPRESSED, UnfitError
+from moie_worker.doors.poison_rules import UnfitError
+from moie_worker.doors.poison_schema import COMPRESSED
 from moie_worker.doors.poison_transport import PARK, SievedConnection
 from moie_worker.doors.post import Post
 from moie_worker.plan.letters import Death
@@ -41,6 +43,7 @@ def harden(app: Celery, redis_url: str | None = None, plan: str | None = None) -
     app.conf.broker_transport_options = {**(app.conf.broker_transport_options or {}), PARK: Parking(post)}
     app.amqp.Connection = SievedConnection
     _refuse_compression()
+    guard_amqp()
 
 
 def _refuse_compression() -> None:

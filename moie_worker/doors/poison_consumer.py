@@ -7,7 +7,8 @@ from typing import Any
 from celery.worker.consumer import Consumer
 
 from moie_worker.adapters.clock import SystemClock
-from moie_worker.doors.poison_schema import task_fault
+from moie_worker.doors.poison_amqp import unreadable
+from moie_worker.doors.poison_schema import delivered_event_fault, delivered_fault
 from moie_worker.doors.post import Post
 from moie_worker.doors.task_letters import undelivered
 from moie_worker.heart.measure import describe
@@ -19,6 +20,11 @@ POST = "moie_post"  # attribute of the application: where the letters go
 
 class PoisonConsumer(Consumer):  # type: ignore[misc]
     """Named by `worker_consumer`."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Events of other workers come by a consumer of its own, which takes their shape on trust.
+        self.gossip.on_message = self._sifted(self.gossip.on_message)
 
     def on_decode_error(self, message: Any, exc: BaseException) -> None:
         """Its body cannot be read."""
@@ -44,18 +50,29 @@ class PoisonConsumer(Consumer):  # type: ignore[misc]
         handle = super().create_task_handler(*args, **options)
 
         def handle_or_park(message: Any) -> None:
-            fault = task_fault(message.headers, SystemClock().now()) if _names_a_task(message) else None
-            if fault:
-                self._park(message, fault)
-                return
-            try:
-                handle(message)
-            except Exception as error:
-                if self._of_the_broker(error):
-                    raise
-                self._park(message, f"it cannot be handled: {describe(error)}")
+            fault = unreadable(message) or delivered_fault(message, SystemClock().now())
+            self._take(message, fault, lambda: handle(message))
 
         return handle_or_park
+
+    def _sifted(self, take: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+        """Take an event, or park what is none."""
+
+        def take_or_park(prepare: Any, message: Any) -> None:
+            self._take(message, unreadable(message) or delivered_event_fault(message), lambda: take(prepare, message))
+
+        return take_or_park
+
+    def _take(self, message: Any, fault: str | None, take: Callable[[], None]) -> None:
+        if fault:
+            self._park(message, fault)
+            return
+        try:
+            take()
+        except Exception as error:
+            if self._of_the_broker(error):
+                raise
+            self._park(message, f"it cannot be handled: {describe(error)}")
 
     def _of_the_broker(self, error: Exception) -> bool:
         # kombu counts KeyError among the connection errors of Redis, but a message can cause one as well.
@@ -70,7 +87,3 @@ class PoisonConsumer(Consumer):  # type: ignore[misc]
         post: Post = getattr(self.app, POST)
         log.error("a message is a dead letter: %s", reason)
         post.letter(undelivered(message, reason))
-
-
-def _names_a_task(message: Any) -> bool:
-    return not isinstance(message.headers, dict) or "task" in message.headers

@@ -7,26 +7,29 @@ for ever. Each check names what is wrong; the first one found is the reason of t
 import base64
 import binascii
 import json
-import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kombu.utils.json import loads as kombu_loads
 
+from moie_worker.doors.poison_rules import (
+    HEADERS,
+    UnfitError,
+    encoding_of_texts,
+    integer,
+    kind_of,
+    none_or,
+    number,
+    of_kind,
+    require,
+    short,
+)
+
 LARGEST = 32 * 1024 * 1024  # bytes
 DEEPEST = 100  # levels of nesting
 ETA_AHEAD = timedelta(days=366)
-LONGEST_ID = 255
 COMPRESSED = "it is compressed: its size could not be known before it is unpacked"
-# Python also knows codecs that unpack: a small message could become a huge one.
-ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "latin-1", "iso-8859-1", "binary", "ascii-8bit"})
-
-Check = Callable[[Any], bool]
-
-
-class UnfitError(Exception):
-    """The message is not fit for a worker; the text says why."""
 
 
 def message_fault(raw: bytes | str, now: datetime) -> str | None:
@@ -39,9 +42,14 @@ def broadcast_fault(raw: bytes | str, *, event: bool) -> str | None:
     return _fault(lambda: _check_broadcast(_envelope(raw), event))
 
 
-def task_fault(headers: Any, now: datetime) -> str | None:
-    """Why the headers of a message are not those of a task, or None; for brokers whose raw bytes nobody sees."""
-    return _fault(lambda: _check_headers(headers, now))
+def delivered_fault(message: Any, now: datetime) -> str | None:
+    """Why a message that kombu made is not fit, or None; for brokers whose raw bytes nobody sees."""
+    return _fault(lambda: _check_delivered(message, now))
+
+
+def delivered_event_fault(message: Any) -> str | None:
+    """Why a published event that kombu made a message of is not fit, or None."""
+    return _fault(lambda: _check_published(message.headers, _payload(message), event=True))
 
 
 def _fault(check: Callable[[], None]) -> str | None:
@@ -57,9 +65,10 @@ def _fault(check: Callable[[], None]) -> str | None:
 def _envelope(raw: bytes | str) -> dict[str, Any]:
     envelope = _parsed(raw, "the message")
     if not isinstance(envelope, dict):
-        raise UnfitError(f"the message is a {_kind(envelope)}, no object")
+        raise UnfitError(f"the message is a {kind_of(envelope)}, no object")
     _envelope_fields(envelope)
     _properties(envelope["properties"])
+    _writable({name: value for name, value in envelope.items() if name != "body"})
     return envelope
 
 
@@ -91,27 +100,39 @@ def _shallow(value: Any, left: int) -> None:
         _shallow(one, left - 1)
 
 
+def _writable(value: Any) -> None:
+    """Half a sign in JSON's words, such as \\ud800, is read and can never be written: nobody could keep the message."""
+    if isinstance(value, str):
+        try:
+            _ = value.isascii() or value.encode()
+        except UnicodeEncodeError as error:
+            raise UnfitError(f"it holds U+{ord(value[error.start]):04X}, which is half a sign") from None
+    below = [*value.keys(), *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in below:
+        _writable(one)
+
+
 def _envelope_fields(envelope: Mapping[str, Any]) -> None:
-    _require(envelope, "properties", _is(dict), "an object")
-    _require(envelope, "headers", _is(dict), "an object")
-    _require(envelope, "body", _is(str), "a text")
-    _require(envelope, "content-type", _short, "a short text")
-    _require(envelope, "content-encoding", _encoding, "an encoding of texts")
+    require(envelope, "properties", of_kind(dict), "an object")
+    require(envelope, "headers", of_kind(dict), "an object")
+    require(envelope, "body", of_kind(str), "a text")
+    require(envelope, "content-type", short, "a short text")
+    require(envelope, "content-encoding", encoding_of_texts, "an encoding of texts")
 
 
 def _properties(properties: Mapping[str, Any]) -> None:
-    _require(properties, "delivery_tag", lambda tag: _short(tag) and bool(tag), "a short text")
-    _require(properties, "delivery_info", _is(dict), "an object")
-    _require(properties, "body_encoding", lambda name: name in (None, "base64"), "base64")
-    _require(properties, "priority", _none_or(_integer), "a whole number")
+    require(properties, "delivery_tag", lambda tag: short(tag) and bool(tag), "a short text")
+    require(properties, "delivery_info", of_kind(dict), "an object")
+    require(properties, "body_encoding", lambda name: name in (None, "base64"), "base64")
+    require(properties, "priority", none_or(integer), "a whole number")
     for name in ("reply_to", "correlation_id"):
-        _require(properties, name, _none_or(_short), "a short text")
+        require(properties, name, none_or(short), "a short text")
     info = properties["delivery_info"]
     for name in ("exchange", "routing_key"):
         # kombu takes both without asking, and would take their absence for a lost connection.
         if name not in info:
             raise UnfitError(f"{name!r} is missing")
-        _require(info, name, _none_or(_short), "a short text")
+        require(info, name, none_or(short), "a short text")
 
 
 def _check_task_message(envelope: Mapping[str, Any], now: datetime) -> None:
@@ -123,6 +144,26 @@ def _check_task_message(envelope: Mapping[str, Any], now: datetime) -> None:
     _check_headers(headers, now)
     if envelope["content-type"] == "application/json":
         _task_body(_parsed(body, "the body"))
+
+
+def _check_delivered(message: Any, now: datetime) -> None:
+    encoding, size = message.content_encoding, len(message.body or b"")
+    if encoding and not encoding_of_texts(encoding):
+        raise UnfitError("'content-encoding' is not an encoding of texts")
+    if size > LARGEST:
+        raise UnfitError(f"the body has {size:,} bytes, at most {LARGEST:,} are taken")
+    _writable(message.headers)
+    if not isinstance(message.headers, Mapping) or "task" in message.headers:
+        _check_headers(message.headers, now)
+    elif isinstance(body := _payload(message), Mapping) and "task" in body:  # the old protocol has all of it there
+        _check_headers(body, now)
+
+
+def _payload(message: Any) -> Any:
+    try:
+        return message.payload
+    except Exception:  # noqa: BLE001 - Celery's own handler meets it again and parks the message
+        return None
 
 
 def _body(envelope: Mapping[str, Any]) -> bytes:
@@ -139,9 +180,9 @@ def _body(envelope: Mapping[str, Any]) -> bytes:
 
 def _check_headers(headers: Any, now: datetime) -> None:
     if not isinstance(headers, Mapping):
-        raise UnfitError(f"the headers are a {_kind(headers)}, no object")
+        raise UnfitError(f"the headers are a {kind_of(headers)}, no object")
     for name, (check, wanted) in HEADERS.items():
-        _require(headers, name, check, wanted)
+        require(headers, name, check, wanted)
     for name in ("eta", "expires"):
         _time(headers, name, now)
 
@@ -165,20 +206,22 @@ def _task_body(body: Any) -> None:
         raise UnfitError("the body is no list of arguments, keyword arguments and options")
     for part, kind in zip(body, (list, dict, dict), strict=True):
         if not isinstance(part, kind):
-            raise UnfitError(f"the body has a {_kind(part)} where a {kind.__name__} belongs")
+            raise UnfitError(f"the body has a {kind_of(part)} where a {kind.__name__} belongs")
     for name in ("callbacks", "errbacks", "chain"):
-        _require(body[2], name, _none_or(_is(list)), "a list")
-    _require(body[2], "chord", _none_or(_is(dict)), "an object")
+        require(body[2], name, none_or(of_kind(list)), "a list")
+    require(body[2], "chord", none_or(of_kind(dict)), "an object")
 
 
 def _check_broadcast(envelope: Mapping[str, Any], event: bool) -> None:
-    headers = envelope["headers"]
-    for name in ("clock", "expires"):
-        _require(headers, name, _none_or(_number), "a number")
-    _require(headers, "hostname", _none_or(_short), "a short text")
     if envelope["content-type"] != "application/json":
         raise UnfitError("it is no JSON")
-    body = _parsed(_body(envelope), "the body")
+    _check_published(envelope["headers"], _parsed(_body(envelope), "the body"), event)
+
+
+def _check_published(headers: Mapping[str, Any], body: Any, event: bool) -> None:
+    for name in ("clock", "expires"):
+        require(headers, name, none_or(number), "a number")
+    require(headers, "hostname", none_or(short), "a short text")
     if not event:
         _control(body)
         return
@@ -188,80 +231,19 @@ def _check_broadcast(envelope: Mapping[str, Any], event: bool) -> None:
 
 def _control(body: Any) -> None:
     if not isinstance(body, dict):
-        raise UnfitError(f"the body is a {_kind(body)}, no object")
-    _require(body, "method", _short, "a short text")
-    _require(body, "arguments", _none_or(_is(dict)), "an object")
-    _require(body, "destination", _none_or(_is(list)), "a list")
-    _require(body, "reply_to", _none_or(_is(dict)), "an object")
+        raise UnfitError(f"the body is a {kind_of(body)}, no object")
+    require(body, "method", short, "a short text")
+    require(body, "arguments", none_or(of_kind(dict)), "an object")
+    require(body, "destination", none_or(of_kind(list)), "a list")
+    require(body, "reply_to", none_or(of_kind(dict)), "an object")
 
 
 def _event(body: Any) -> None:
     if not isinstance(body, dict):
-        raise UnfitError(f"an event is a {_kind(body)}, no object")
+        raise UnfitError(f"an event is a {kind_of(body)}, no object")
     for name in ("type", "hostname"):
-        _require(body, name, _short, "a short text")
+        require(body, name, short, "a short text")
     for name in ("timestamp", "clock"):
-        _require(body, name, _number, "a number")
+        require(body, name, number, "a number")
     for name in ("utcoffset", "pid", "freq", "local_received", "processed", "active"):
-        _require(body, name, _none_or(_number), "a number")
-
-
-def _require(values: Mapping[str, Any], name: str, check: Check, wanted: str) -> None:
-    if not check(values.get(name)):
-        raise UnfitError(f"{name!r} is {'missing' if name not in values else 'not ' + wanted}")
-
-
-def _is(kind: type) -> Check:
-    return lambda value: isinstance(value, kind)
-
-
-def _none_or(check: Check) -> Check:
-    return lambda value: value is None or check(value)
-
-
-def _short(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= LONGEST_ID
-
-
-def _integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
-
-
-def _number(value: Any) -> bool:
-    return _integer(value) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _limits(value: Any) -> bool:
-    pair = isinstance(value, list | tuple) and len(value) == 2
-    return pair and all(one is None or (_number(one) and one >= 0) for one in value)
-
-
-def _encoding(value: Any) -> bool:
-    return _short(value) and value.lower() in ENCODINGS
-
-
-def _kind(value: Any) -> str:
-    return type(value).__name__
-
-
-_ID = (lambda value: _short(value) and bool(value), "a short text")
-_TEXT = (_none_or(_is(str)), "a text")
-_NAME = (_none_or(_short), "a short text")
-HEADERS: Mapping[str, tuple[Check, str]] = {
-    "task": _ID,
-    "id": _ID,
-    "retries": (_none_or(lambda value: _integer(value) and value >= 0), "a whole number"),
-    "timelimit": (_none_or(_limits), "two numbers"),
-    "shadow": _NAME,
-    "group": _NAME,
-    "root_id": _NAME,
-    "parent_id": _NAME,
-    "origin": _NAME,
-    "group_index": (_none_or(_integer), "a whole number"),
-    "replaced_task_nesting": (_none_or(_integer), "a whole number"),
-    "argsrepr": _TEXT,
-    "kwargsrepr": _TEXT,
-    "ignore_result": (_none_or(_is(bool)), "true or false"),
-    "stamped_headers": (_none_or(_is(list)), "a list"),
-    "stamps": (_none_or(_is(dict)), "an object"),
-}
+        require(body, name, none_or(number), "a number")

@@ -1,16 +1,28 @@
 """RabbitMQ carries the messages, Redis keeps the truth: what a broker loses, doubles or refuses costs time only."""
 
+import base64
+import json
 import time
+import zlib
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 
+from moie_worker.adapters.redis.connect import connect
+from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
+from moie_worker.plan.letters import LetterFilter
 from moie_worker.plan.states import Place
 from tests.chaos import oracle
+from tests.chaos.test_poisonous import kills_its_process
 from tests.farm import Farm, alone, farm_in, say, wait_until
 from tests.faults import Figures
-from tests.rabbit_kit import Rabbit
+from tests.fuzz.payloads import payload
+from tests.integration.test_poison import envelope
+from tests.rabbit_kit import JSON, Content, Rabbit
 
 pytestmark = [pytest.mark.chaos, pytest.mark.whole]
 
@@ -61,3 +73,53 @@ def test_work_on_quorum_queues_goes_on_after_a_fault_of_the_broker(
     wait_until(lambda: farm.places() == {Place.COMPLETED: JOBS}, "every job is verified", 60)
     figures.recovery_s, figures.again = again, oracle.ended_well(farm, *ids)
     assert farm.journal("job.dead") == []
+
+
+WORK = envelope()["headers"] | {"task": "moie.work"}
+PACKED = zlib.compress(b"[[],{},{}]" + b" " * 2**24)
+DEEP: dict[str, Any] = {}
+for _ in range(300):
+    DEEP = {"a": DEEP}
+GARBAGE: list[tuple[bytes, dict[str, Any], Content]] = [
+    (b"", {}, (None, None)),
+    (b"\x00\xff", {}, (None, None)),
+    (b"{", {}, JSON),
+    (b"[[],{},{}]", {"task": 7, "id": "a"}, JSON),
+    (b"[[],{},{}]", WORK | {"id": "half \ud800"}, JSON),
+    (b"[[],{},{}]", WORK | {"eta": "9999-12-31T23:59:59"}, JSON),
+    (b"[[],{},{}]", WORK | {"deep": DEEP}, JSON),
+    (b"[[],{},{}]", WORK | {"stamps": datetime(9000, 1, 1)}, JSON),  # noqa: DTZ001 - AMQP knows no zones
+    (b"cos\nsystem\n(S'true'\ntR.", WORK, ("application/x-python-serialize", "binary")),
+    (PACKED, WORK, ("application/json", "zlib")),
+    (PACKED, WORK | {"compression": "application/x-gzip"}, JSON),
+]
+
+
+@pytest.mark.fault(15)
+def test_any_bytes_in_a_quorum_queue_are_letters_and_the_rest_flows(broker: Rabbit, farm: Farm, rng: Random) -> None:
+    worker = farm.worker()
+    farm.beat()
+    farm.ready("w1")
+    farm.load(*[{"id": f"j{n}", "task": "wait", "verification_cmd": "sleep 0.2"} for n in range(40)])
+    for body, headers, content in GARBAGE:
+        broker.publish(body, headers, ("", "default"), content)
+    chance = [payload(rng.randrange(10**6), number, queued=True).data for number in range(100)]
+    for raw in chance:
+        broker.publish(raw, {}, ("", "default"))
+    for body in (b"7", b"{", b'{"type": 7}'):
+        broker.publish(body, {}, ("celeryev", "worker.heartbeat"))
+    box = RedisDeadLetters(connect(farm.server.url), "default")
+    parked = len(GARBAGE) + len(set(chance)) + 3
+    wait_until(lambda: box.count() >= parked, f"{parked} letters, each with its bytes", 60)
+    wait_until(lambda: farm.places() == {Place.COMPLETED: 40}, "the rest flows", 60)
+    letters = [box.get(head.id) for head in box.page(LetterFilter(), limit=1000).heads]
+    assert all(letter.head.reason for letter in letters)
+    kept = {base64.b64decode(json.loads(base64.b64decode(one.payload["raw_base64"]))["body"]) for one in letters}
+    assert kept >= {body for body, _, _ in GARBAGE} | set(chance)
+    assert worker.poll() is None
+    assert box.count() == parked
+
+
+@pytest.mark.fault(4)
+def test_a_job_that_kills_its_process_is_a_dead_letter_on_quorum_queues_too(broker: Rabbit, farm: Farm) -> None:
+    kills_its_process(farm)

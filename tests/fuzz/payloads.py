@@ -14,7 +14,8 @@ from kombu.connection import Connection
 from kombu.exceptions import ContentDisallowed, DecodeError
 from kombu.transport.virtual import Message
 
-from moie_worker.doors.poison_schema import HEADERS, broadcast_fault, message_fault
+from moie_worker.doors.poison_rules import HEADERS
+from moie_worker.doors.poison_schema import broadcast_fault, message_fault
 from tests.fuzz.damage import ODD, TOKENS, copied, damage_bytes, damage_value
 from tests.integration.test_poison import GARBAGE, envelope
 

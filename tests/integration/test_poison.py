@@ -80,6 +80,7 @@ GARBAGE: list[bytes] = [
     edited(lambda m: m["properties"].pop("delivery_info")),
     edited(lambda m: m["properties"]["delivery_info"].pop("exchange")),
     edited(lambda m: m["properties"].update(delivery_tag=None)),
+    edited(lambda m: m["properties"].update(delivery_tag="\ud800")),
     edited(lambda m: m["properties"].update(delivery_info="text")),
     edited(lambda m: m["properties"].update(body_encoding="zip")),
     edited(lambda m: m["properties"].update(priority="high")),
@@ -243,6 +244,10 @@ def damaged(good: bytes, dice: random.Random) -> bytes:
     return bytes(message[: dice.randrange(len(message))] if dice.random() < 0.1 else message)
 
 
+PACKED = zlib.compress(b"[[1, 2], {}, {}]")
+OLD_FAR_AHEAD = b'{"task": "hard.add", "id": "old", "args": [1, 2], "kwargs": {}, "eta": "9999-12-31T23:59:59"}'
+
+
 def test_without_the_sieve_the_consumer_parks_what_reaches_it(
     start: Start, hard: Celery, box: RedisDeadLetters, redis_client: "redis.Redis", broker_url: str, redis_url: str
 ) -> None:
@@ -257,6 +262,9 @@ def test_without_the_sieve_the_consumer_parks_what_reaches_it(
         edited(lambda m: m["headers"].clear()),
         edited(lambda m: m.update(body=base64.b64encode(b"{").decode())),
         edited(lambda m: m.update(body=base64.b64encode(zlib.compress(b"0" * 2**24)).decode()), compression="zlib"),
+        edited(lambda m: m.update({"content-encoding": "zlib", "body": base64.b64encode(PACKED).decode()})),
+        with_headers(task="half \ud800"),
+        edited(lambda m: (m["headers"].clear(), m.update(body=base64.b64encode(OLD_FAR_AHEAD).decode()))),
     ]
     start("hardened_app", "worker", "-c1", TEST_BROKER=broker_url, TEST_LETTERS=redis_url, TEST_LAYER="consumer")
     for shape in shapes:
@@ -264,3 +272,18 @@ def test_without_the_sieve_the_consumer_parks_what_reaches_it(
     add(hard, redis_client, 1)
     wait_until(lambda: box.count() == len(shapes), f"{len(shapes)} letters: {[head.reason for head in heads(box)]}")
     wait_until(lambda: redis_client.hlen("unacked") == 0, "nothing left unacknowledged")
+
+
+def test_without_the_sieve_events_that_are_none_are_parked(
+    start: Start, hard: Celery, box: RedisDeadLetters, redis_client: "redis.Redis", broker_url: str, redis_url: str
+) -> None:
+    worker = start(
+        "hardened_app", "worker", "-c1", TEST_BROKER=broker_url, TEST_LETTERS=redis_url, TEST_LAYER="consumer"
+    )
+    ready(hard)
+    wrong = events()
+    for event in wrong:
+        assert redis_client.publish("/0.celeryev/worker.heartbeat", json.dumps(event)) == 1
+    add(hard, redis_client, 1)
+    wait_until(lambda: box.count() == len(wrong), f"{len(wrong)} letters: {[head.reason for head in heads(box)]}")
+    assert worker.poll() is None

@@ -24,7 +24,8 @@ from kombu.transport.virtual import Message as VirtualMessage
 
 from moie_worker.adapters.clock import SystemClock
 from moie_worker.doors.poison import harden
-from moie_worker.doors.poison_schema import UnfitError, message_fault
+from moie_worker.doors.poison_rules import UnfitError
+from moie_worker.doors.poison_schema import message_fault
 from tests.integration.test_poison import envelope
 
 NOW = SystemClock().now()
