@@ -10,6 +10,7 @@ Two ways in which a lost connection ended the worker are closed here too.
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from kombu.connection import Connection
@@ -24,6 +25,7 @@ from moie_worker.plan.letters import Death
 PARK = "park"  # the transport option: where the dead letters go
 Park = Callable[[Death], None]
 EVENTS = "celeryev"  # the exchange of events; its name is Celery's `event_exchange`
+PUBLISHED = "it was published to whoever listened then, and lay in no queue"
 SEPARATOR = kombu_redis.Channel.sep
 
 
@@ -41,7 +43,8 @@ class SievedPubSub(kombu_redis.PrefixedRedisPubSub):
             return reply
         channel, data = _text(reply[-2]), reply[-1]
         if fault := broadcast_fault(data, event=EVENTS in channel):
-            self._park(message_death(channel, _raw(data), fault))
+            death = message_death(channel, _raw(data), fault)
+            self._park(replace(death, payload={**death.payload, "not_replayable": PUBLISHED}))
             return [*reply[:-1], b""]
         return reply
 

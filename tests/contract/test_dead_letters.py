@@ -59,6 +59,11 @@ def test_a_letter_comes_back_with_all_that_was_kept(box: DeadLetterBox) -> None:
     assert head.replayed_at is None
 
 
+def test_a_reason_with_half_a_sign_is_kept(box: DeadLetterBox) -> None:
+    assert box.put(death("t-1", "no file 'a\udcff'"))
+    assert box.get("t-1").head.reason.startswith("no file 'a")
+
+
 def test_a_letter_nobody_wrote_is_not_found(box: DeadLetterBox) -> None:
     for ask in (box.get, lambda name: box.claim(name, HOLD), lambda name: box.discard(name, "ops", "")):
         with pytest.raises(NotFoundError, match="nobody"):

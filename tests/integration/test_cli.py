@@ -377,6 +377,12 @@ def test_approval_is_asked_for_and_given(cli: Cli, plan: Path, store: RedisStore
     assert [entry["why"] for entry in cli.json("journal", "-n", "2")] == ["not yet", "now"]
 
 
+def test_a_reason_is_a_reason_and_no_document(cli: Cli, plan: Path) -> None:
+    assert "at most 1,000 are kept" in cli.fails(2, "reject", "2", "--why", "w" * 1001)
+    cli.says("reject", "2", "--why", "see caf\udce9")  # as a terminal gives what is no UTF-8
+    assert cli.json("journal", "-n", "1")[0]["why"].startswith("see caf")
+
+
 def test_two_persons_must_approve_and_the_one_who_loaded_it_is_neither(
     cli: Cli, tmp_path: Path, store: RedisStore
 ) -> None:

@@ -181,6 +181,7 @@ def test_garbage_on_the_channels_of_control_and_events_is_a_letter(
     add(hard, redis_client, 1)
     wait_until(lambda: box.count() == 2 * len(shapes), f"{2 * len(shapes)} letters")
     assert {head.name for head in heads(box)} == {"/0.celery.pidbox", "/0.celeryev/worker.heartbeat"}
+    assert all("in no queue" in box.get(head.id).payload["not_replayable"] for head in heads(box))
     assert worker.poll() is None
 
 

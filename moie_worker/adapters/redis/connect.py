@@ -36,8 +36,6 @@ def connect(url: str, *, deadline: timedelta = DEADLINE) -> Redis:
     wait = deadline.total_seconds() / 2
     options: dict[str, Any] = {
         "decode_responses": True,
-        # Errors and names of others may hold half a sign or no UTF-8: shown escaped, where strict would lose all of it.
-        "encoding_errors": "backslashreplace",
         "socket_timeout": wait,
         "socket_connect_timeout": min(wait, CONNECT_S),
         "health_check_interval": HEALTH_CHECK_S,

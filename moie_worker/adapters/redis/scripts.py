@@ -63,12 +63,21 @@ class Scripts:
         wanted = source(name, self._replaced)
         if len(keys) != len(wanted.keys):
             raise TypeError(f"{name}.lua takes keys {wanted.keys}, got {len(keys)}")
-        return self._script(name)(keys=list(keys), args=_ordered(name, wanted.args, args))
+        given = _ordered(name, wanted.args, args)
+        try:
+            return self._script(name)(keys=list(keys), args=given)
+        except UnicodeEncodeError:
+            return self._script(name)(keys=list(keys), args=[_escaped(one) for one in given])
 
     def _script(self, name: str) -> Script:
         if name not in self._loaded:
             self._loaded[name] = self._client.register_script(source(name, self._replaced).text)
         return self._loaded[name]
+
+
+def _escaped(value: Any) -> Any:
+    """Half a sign, as in the error of a file whose name is no UTF-8, cannot be sent and would take the rest with it."""
+    return value.encode("utf-8", "backslashreplace") if isinstance(value, str) else value
 
 
 def _ordered(name: str, wanted: tuple[str, ...], args: Mapping[str, Any] | Sequence[Any]) -> list[Any]:

@@ -20,6 +20,7 @@ from moie_worker.plan.flow import Overview
 from moie_worker.wiring import System
 
 Function = Callable[..., Any]
+WHY_KEPT = 1000  # characters: the journal holds thousands of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,14 @@ def reads(function: Function) -> Function:
 
 def acts(function: Function) -> Function:
     """The options of a command that changes something."""
-    why = click.option("--why", metavar="TEXT", default="", help="The reason, kept in the journal.")
+    why = click.option("--why", metavar="TEXT", default="", callback=_short, help="The reason, kept in the journal.")
     return plan_option(why(function))
+
+
+def _short(_: click.Context, __: click.Parameter, why: str) -> str:
+    if len(why) > WHY_KEPT:
+        raise click.BadParameter(f"has {len(why):,} characters, at most {WHY_KEPT:,} are kept; say where to read on")
+    return why
 
 
 def json_option(function: Function) -> Function:
