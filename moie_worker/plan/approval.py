@@ -28,9 +28,9 @@ def expires_at(phase: PhaseDefinition, request: Approval | None) -> Ms | None:
 
 
 def is_expired(phase: PhaseDefinition, request: Approval | None, now: Ms) -> bool:
-    """Nobody said enough in time, which means no."""
+    """Nobody said enough in time, which means no; once that is written down, no load with more time takes it back."""
     end = expires_at(phase, request)
-    return end is not None and now >= end
+    return end is not None and request is not None and (request.told or now >= end)
 
 
 def expired_phases(overview: Overview) -> list[int]:

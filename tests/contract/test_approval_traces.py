@@ -127,6 +127,18 @@ def test_of_two_persons_the_second_may_come_too_late(trace: Trace) -> None:
     assert trace.store.answer(2, True, ADA, "again")
 
 
+def test_a_no_of_silence_that_was_said_is_not_taken_back_by_a_load_with_more_time(trace: Trace) -> None:
+    asks(trace, persons=2, expires_ms=5000)
+    trace.do("a")
+    assert not trace.store.answer(2, True, ADA, "")
+    trace.advance(5000)
+    trace.store.expire(2)
+    asks(trace, persons=2, expires_ms=HOUR_MS)
+    assert status(trace) is PhaseStatus.EXPIRED
+    assert not trace.store.answer(2, True, BOB, ""), "what ada said went with the request that she answered"
+    assert [vote.who for vote in request(trace).yes] == [BOB]
+
+
 def test_one_no_takes_back_what_another_said(trace: Trace) -> None:
     asks(trace, persons=2)
     trace.do("a")

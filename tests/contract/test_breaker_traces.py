@@ -247,6 +247,15 @@ def test_a_job_that_kills_its_worker_is_given_up_whatever_its_queue_does(trace: 
     assert trace.events().count("queue.stopped") == 1
 
 
+def test_a_retry_in_a_queue_that_is_stopped_is_taken_as_not_tried_and_waits_for_the_next_try(trace: Trace) -> None:
+    stop_queue(trace)
+    trace.advance(BREAKER_PAUSE_MS)
+    name = end(trace, Place.TIMED, due=trace.time.now + 1000, **(BROKEN | {"reason": ""}))
+    assert (trace.job(name).attempts, trace.events(name)[-1]) == (0, "job.held")
+    trace.advance(2000)
+    assert trace.place(name) is Place.TIMED, "its own time is over, that of its queue is not"
+
+
 def test_another_queue_is_not_concerned(trace: Trace) -> None:
     trace.load(*many(20), *[job(f"s{n}", 1, queue="scan") for n in range(3)])
     die(trace, BREAKER_LEAST)

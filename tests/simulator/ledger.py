@@ -172,8 +172,8 @@ class Ledger:
     def _charge_ending(self, twin: MemoryStore, settlement: Settlement, this: Begun) -> None:
         if settlement.duration_ms:
             self.solo.discard(this.job)
-        held = settlement.place is Place.DEAD and twin.jobs[this.job].place is not Place.DEAD  # its queue is stopped
-        if this.armed or held:
+        written = [entry.event for entry in twin.journal[self.read :] if entry.job == this.job]
+        if this.armed or "job.held" in written:  # its queue is stopped
             return
         if settlement.fresh:
             self.tried[this.job] = 0

@@ -15,12 +15,13 @@ class Breaking(Core):
         return breaker is not None and breaker.opened > 0
 
     def judge_settled(self, this: Settlement, record: Lease) -> bool:
-        """Note an ending. True: its job waits instead of dying, for its queue is stopped."""
+        """Note an ending. True: its job waits instead of dying or of using up a retry, for its queue is stopped."""
         state = self.jobs[record.job]
         bad = is_bad(this, acts="action" in state.definition.job)
         tried = this.outcome not in NOT_TRIED
         self.judge(record, bad=bad, reason=this.reason or this.message, tried=tried)
-        return bad is True and this.place is Place.DEAD and self.is_open(state.definition.queue)
+        costs = this.place is Place.DEAD or (this.place is Place.TIMED and not state.definition.cyclic)
+        return bad is True and costs and self.is_open(state.definition.queue)
 
     def judge(self, record: Lease, *, bad: bool | None, reason: str, tried: bool = True) -> None:
         """Note an ending: it may stop its queue, or, of the one job that a stopped queue tries, let it go on."""

@@ -35,10 +35,10 @@ local function awaits(phase)
   return awaiting[id]
 end
 
--- Nobody said enough in time, which means no.
+-- Nobody said enough in time, which means no. Once it was written down, no load with more time takes it back.
 local function is_expired(def, request)
   if request.asked == 0 or request.no or #request.yes >= (def.persons or 1) then return false end
-  return now >= request.asked + (def.expires_ms or LIMITS.APPROVAL_MS)
+  return request.told or now >= request.asked + (def.expires_ms or LIMITS.APPROVAL_MS)
 end
 
 -- The clock of a request starts when its phase is first awaited.

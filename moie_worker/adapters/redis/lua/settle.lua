@@ -36,12 +36,13 @@ local function is_bad(this, def)
   return nil
 end
 
--- Notes an ending. True: its job waits instead of dying, for its queue is stopped.
+-- Notes an ending. True: its job waits instead of dying or of using up a retry, for its queue is stopped.
 local function judge_settled(this, record, def)
   local bad = is_bad(this, def)
   local tried = this.outcome ~= 'cancelled' and this.outcome ~= 'refused'
   judge(record, def, bad, this.reason ~= '' and this.reason or this.message, tried)
-  return bad and this.place == 'dead' and is_open(read_breaker(def.queue))
+  local costs = this.place == 'dead' or (this.place == 'timed' and not def.cyclic)
+  return bad and costs and is_open(read_breaker(def.queue))
 end
 
 -- Tries a job again when its queue does, as if this had not been tried.
