@@ -19,6 +19,7 @@ _CHUNK = 65536  # bytes a read
 _PIPE = 1 << 20  # bytes of pipe given to a command that prints much
 _UNKILLABLE_S = 5.0  # how long a killed process may stay in the kernel before it is given up
 _LOOK_S = 0.02  # between looks where no descriptor tells the end
+_SHORT_MS = 10  # a command that ends within it is not looked at in between: what it prints has room in the pipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,6 @@ class Watch:
         self._deadline = child.began + limits.timeout.total_seconds()
         self._left = self._measures()
         self._poll = select.poll()
-        self._poll.register(child.pipe, select.POLLIN)
         if child.pidfd >= 0:
             self._poll.register(child.pidfd, select.POLLIN)
         if stop is not None and stop.fileno() >= 0:
@@ -52,6 +52,9 @@ class Watch:
     def follow(self) -> bool:
         """Wait for the end of the main process, taking in what it prints; False when it could not be killed."""
         child = self._child
+        if self._ends_at_once():
+            return True
+        self._poll.register(child.pipe, select.POLLIN)
         while True:
             ready = [descriptor for descriptor, _ in self._poll.poll(self._patience_ms())]
             if self._ended(ready):
@@ -63,6 +66,12 @@ class Watch:
                     self._heed_stop()
             if time.monotonic() >= self._deadline and not self._escalate():
                 return False
+
+    def _ends_at_once(self) -> bool:
+        """Most checks do. The pipe would wake us a moment before the end, to say that nobody writes any more."""
+        if self._child.pidfd < 0:
+            return False
+        return self._ended([descriptor for descriptor, _ in self._poll.poll(min(_SHORT_MS, self._patience_ms()))])
 
     def drain(self) -> None:
         """Take what is in the pipe already. A daemon that goes on printing into it is not waited for."""

@@ -62,8 +62,8 @@ def signed(settlements: Sequence[Settlement], signer: Signer | None) -> list[Set
     if signer is None or not bodies:
         return list(settlements)
     root, proofs = rooted([leaf(body) for body in bodies])
-    signature = signer.sign(BATCH + root)
-    made = (envelope(body, proof, signer.key_id, signature) for body, proof in zip(bodies, proofs, strict=True))
+    key_id, signature = signer.key_id, signer.sign(BATCH + root)
+    made = (envelope(body, proof, key_id, signature) for body, proof in zip(bodies, proofs, strict=True))
     return [replace(each, receipt=next(made)) if each.receipt else each for each in settlements]
 
 

@@ -135,18 +135,23 @@ def joined(one: bytes, other: bytes) -> bytes:
 
 def rooted(leaves: Sequence[bytes]) -> tuple[bytes, list[list[bytes]]]:
     """The one digest that stands for all (at least one), and for each the digests that lead there."""
-    proofs: list[list[bytes]] = [[] for _ in leaves]
-    level = [(digest, [number]) for number, digest in enumerate(leaves)]
-    while len(level) > 1:
-        above = []
-        for (one, under_one), (other, under_other) in zip(level[::2], level[1::2], strict=False):
-            for number in under_one:
-                proofs[number].append(other)
-            for number in under_other:
-                proofs[number].append(one)
-            above.append((joined(one, other), under_one + under_other))
-        level = above + (level[-1:] if len(level) % 2 else [])
-    return level[0][0], proofs
+    levels = [list(leaves)]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        above = [joined(one, other) for one, other in zip(below[::2], below[1::2], strict=False)]
+        levels.append(above + (below[-1:] if len(below) % 2 else []))
+    *crossed, (root,) = levels
+    return root, [_proof(crossed, number) for number in range(len(leaves))]
+
+
+def _proof(crossed: Sequence[Sequence[bytes]], number: int) -> list[bytes]:
+    """The other half of each pair on the way up."""
+    found = []
+    for level in crossed:
+        if number ^ 1 < len(level):
+            found.append(level[number ^ 1])
+        number //= 2
+    return found
 
 
 def root_of(receipt: str, proof: Sequence[bytes]) -> bytes:
