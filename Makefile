@@ -22,7 +22,7 @@ help:
 	@echo 'make audit   ask the OSV database about every locked package (AUDIT=--must where it must be reachable)'
 	@echo 'make check   ruff, mypy and the layers'
 	@echo 'make format  let ruff put the code in order'
-	@echo 'make bench   measure checks a second, loads, heartbeats, idle cost and memory (BENCH=--quick for a quick try)'
+	@echo 'make bench   measure checks a second, loads, heartbeats, snapshots, idle cost and memory (BENCH=--quick for a quick try)'
 	@echo 'make lock    pin the newest versions that pyproject.toml allows (needs uv)'
 	@echo 'make clean   remove the virtual environment and everything built'
 

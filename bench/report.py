@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.idle import JOBS, Part
 from bench.sizes import BEATS, Size
+from bench.snapshots import ASKED, ROUNDS, Taken
 from bench.speed import OURS, Speed
 
 SHOWN = 6  # commands of Redis
@@ -69,6 +70,17 @@ def _size(row: Size) -> tuple[str, ...]:
     return (f"{row.jobs}", f"{row.load_s:.1f} s", f"{rate:.0f}", f"{used:.0f}", f"{row.beat_ms:.2f} ms")
 
 
+def snapshots(rows: Sequence[Taken]) -> str:
+    """Snapshots by the size of the plan."""
+    heads = ("jobs", f"snapshot (median of {ROUNDS})", "our CPU", "Redis CPU", "Redis held", "file")
+    return _table(heads, [_taken(row) for row in rows])
+
+
+def _taken(row: Taken) -> tuple[str, ...]:
+    times = (row.ms, row.our_cpu_ms, row.redis_cpu_ms, row.held_ms)
+    return (f"{row.jobs}", *(f"{each:.1f} ms" for each in times), f"{row.file_bytes / 1000:.0f} kB")
+
+
 def idle(rows: Sequence[Part]) -> str:
     """CPU and memory of each part."""
     heads = (f"idle with {JOBS} cyclic jobs of 10 min", "CPU of a core", "PSS", "RSS")
@@ -88,6 +100,11 @@ def targets(found: dict[str, list[Any]]) -> list[Target]:
         least, most = by_size[0], by_size[-1]
         ratio = most.beat_ms / least.beat_ms
         judged.append(Target(f"heartbeat with {most.jobs} jobs, x {least.jobs} jobs", ratio, 1.5, least=False))
+    for row in found.get("snapshots", []):
+        if row.jobs == ASKED:
+            judged.append(Target(f"snapshot of {row.jobs} jobs, ms", row.ms, 100, least=False))
+            cpu = row.our_cpu_ms + row.redis_cpu_ms
+            judged.append(Target(f"snapshot of {row.jobs} jobs, CPU ms, Redis included", cpu, 60, least=False))
     if parts := found.get("idle"):
         share = sum(part.cpu_share for part in parts if part.name in ("worker", "beat"))
         judged.append(Target("idle worker and beat, % of a core", 100 * share, 1.0, least=False))

@@ -1,4 +1,4 @@
-"""Measure this machine: checks a second, Redis commands, loads, heartbeats, and what idling costs.
+"""Measure this machine: checks a second, Redis commands, loads, heartbeats, snapshots, and what idling costs.
 
 Prints tables, or JSON. Missed targets are said; a part that cannot be measured is said too, and the exit code is 1.
 """
@@ -16,7 +16,7 @@ from typing import Any
 import celery
 import redis
 
-from bench import idle, report, sizes, speed
+from bench import idle, report, sizes, snapshots, speed
 from bench.fleet import CORES
 
 
@@ -59,6 +59,7 @@ def measure(options: Options, *, as_json: bool) -> int:
     parts: dict[str, tuple[Callable[[], list[Any]], Callable[[list[Any]], str]]] = {
         "speed": (lambda: speed.measure(options.jobs, options.rounds), report.speed),
         "sizes": (lambda: sizes.measure(options.sizes), report.sizes),
+        "snapshots": (lambda: snapshots.measure(options.sizes), report.snapshots),
         "idle": (lambda: idle.measure(options.idle), report.idle),
     }
     say = (lambda _: None) if as_json else print

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from moie_worker.errors import MoieError, NotFoundError, RefusedError, UnreachableError
-from moie_worker.plan.limits import CAPTURE_JOBS
 from moie_worker.plan.snapshot import Kind, Manifest, Saved, pack, unpack
 from moie_worker.ports.snapshots import Photographed, Shelf
 
@@ -41,7 +40,10 @@ class Keeper:
         return kept
 
     def collect(self) -> list[Kept]:
-        """Write what promotions left; what cannot be read any more is dropped. Raises MoieError as `take`."""
+        """Write what promotions left; what cannot be read any more is dropped. Raises MoieError as `take`.
+
+        Another revision ends what can be read of them, so this goes before it.
+        """
         written = (self._write(capture, Kind.PROMOTION) for capture in self.store.captures())
         return [kept for kept in written if kept is not None]
 
@@ -110,6 +112,7 @@ class Keeper:
         Raises RefusedError when somebody else changed the plan, MoieError when what is there cannot be saved.
         """
         if base:
+            self.collect()
             self.take(Kind.REPLACED)
         return self.store.restore(saved, base, who, why, progress)
 
@@ -124,9 +127,6 @@ def before_heartbeat(keeper: Keeper) -> str:
         return ""
     try:
         kept = keeper.collect()
-        jobs = sum(overview.counts.values())
-        if jobs > CAPTURE_JOBS:
-            return f"NO SNAPSHOT: {jobs} jobs are too many to be saved at a heartbeat; use `moie backup create`"
         if keeper.is_due():
             kept.append(keeper.take(Kind.HEARTBEAT))
         problems = [problem for each in kept for problem in each.problems]

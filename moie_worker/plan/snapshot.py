@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -26,6 +26,7 @@ KEPT = frozenset({Place.TIMED, Place.WAITING, Place.COMPLETED, Place.DEAD, Place
 SCORED = frozenset({Place.TIMED, Place.WAITING})
 LARGEST = 512 * 1024 * 1024  # bytes of a plan; a file that says or holds more is refused
 TABS = 3  # in the line of a job
+PIECE = 500  # lines that are packed at once: they fit into the cache of a core
 LEVEL = 1  # of zlib: the texts repeat themselves, and more effort gains little
 NAME = re.compile(r"\d{8}T\d{6}\.\d{3}Z-r\d{1,9}-(?P<kind>[a-z]{1,12})", re.ASCII)
 
@@ -131,20 +132,29 @@ class Saved:
         """The queues of its jobs."""
         return sorted({Definition.from_json(job.definition).queue for job in self.jobs})
 
-    @cached_property
-    def content(self) -> bytes:
-        """What is restored, always in the same bytes. Raises InputError for a job that cannot be a line."""
-        names = ("meta", "phases", "approvals", "letters", "totals")
-        head = canonical({name: getattr(self, name) for name in names})
-        content = "\n".join((head, *self.lines))
-        if content.count("\t") != TABS * len(self.lines) or content.count("\n") != len(self.lines):
-            raise InputError(f"plan {self.plan}: a job has a tab or a line end in its id or its JSON; load it again")
-        return content.encode()
+    def content(self) -> Iterator[bytes]:
+        """What is restored, always in the same bytes, some at a time: a large buffer costs more than what fills it.
 
-    @cached_property
+        Raises InputError for a job that cannot be a line.
+        """
+        names = ("meta", "phases", "approvals", "letters", "totals")
+        yield canonical({name: getattr(self, name) for name in names}).encode()
+        for start in range(0, len(self.lines), PIECE):
+            lines = self.lines[start : start + PIECE]
+            piece = "\n".join(("", *lines))
+            if piece.count("\t") != TABS * len(lines) or piece.count("\n") != len(lines):
+                raise InputError(
+                    f"plan {self.plan}: a job has a tab or a line end in its id or its JSON; load it again"
+                )
+            yield piece.encode()
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the content."""
-        return hashlib.sha256(self.content).hexdigest()
+        made = hashlib.sha256()
+        for piece in self.content():
+            made.update(piece)
+        return made.hexdigest()
 
 
 def order(lines: Iterable[str]) -> tuple[str, ...]:
@@ -154,20 +164,27 @@ def order(lines: Iterable[str]) -> tuple[str, ...]:
 
 def pack(saved: Saved, kind: Kind) -> tuple[Manifest, bytes]:
     """The file of a snapshot. Raises InputError for one that is larger than what would be opened again."""
-    opened = canonical(dict(saved.flags)).encode() + b"\n" + saved.content
-    if len(opened) > LARGEST:
-        raise InputError(f"plan {saved.plan}: {len(opened)} bytes are too many for a snapshot, {LARGEST} at most")
-    body = zlib.compress(opened, LEVEL)
+    flags = canonical(dict(saved.flags)).encode() + b"\n"
+    packer, digest, size, completed = zlib.compressobj(LEVEL), hashlib.sha256(), len(flags), 0
+    parts = [packer.compress(flags)]
+    for piece in saved.content():
+        parts.append(packer.compress(piece))
+        digest.update(piece)
+        size += len(piece)
+        completed += piece.count(b"\tcompleted|")  # no JSON holds a tab
+    if size > LARGEST:
+        raise InputError(f"plan {saved.plan}: {size} bytes are too many for a snapshot, {LARGEST} at most")
+    body = b"".join((*parts, packer.flush()))
     manifest = Manifest(
         plan=saved.plan,
         kind=kind,
         revision=saved.revision,
         at=saved.at,
         jobs=sum(not _is_look(line) for line in saved.lines),
-        completed=saved.content.count(b"\tcompleted|"),  # no JSON holds a tab
+        completed=completed,
         journal=saved.journal,
-        digest=saved.digest,
-        size=len(opened),
+        digest=digest.hexdigest(),
+        size=size,
         sha256="",
     )
     manifest = replace(manifest, sha256=_seal(manifest, body))

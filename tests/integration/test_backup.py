@@ -109,6 +109,45 @@ def test_a_rollback_is_told_before_and_undone_by_another(cli: Cli, store: RedisS
     assert "restored as revision 2" in cli.says("journal")
 
 
+def kinds(cli: Cli) -> list[str]:
+    return [each["kind"] for each in cli.json("backup", "list")]
+
+
+def promoted(cli: Cli, store: RedisStore) -> None:
+    """The second phase is reached; no heartbeat comes."""
+    verify(store, "1.2")
+    cli.says("approve", "2")
+    verify(store, "2.1")
+    assert len(store.captures()) == 2
+
+
+def test_what_promotions_left_is_written_before_another_revision_is_loaded(
+    cli: Cli, store: RedisStore, tmp_path: Path
+) -> None:
+    promoted(cli, store)
+    cli.says("load", str(tmp_path / "plan.yaml"))
+    assert kinds(cli) == ["promotion", "promotion"]
+    assert store.captures() == []
+
+
+def test_what_promotions_left_is_written_before_a_rollback(cli: Cli, store: RedisStore) -> None:
+    name = take(cli)["name"]
+    promoted(cli, store)
+    cli.says("rollback", "--to", name)
+    assert kinds(cli) == ["manual", "promotion", "promotion", "replaced"]
+
+
+def test_a_load_goes_on_where_what_promotions_left_cannot_be_written(
+    cli: Cli, store: RedisStore, tmp_path: Path
+) -> None:
+    promoted(cli, store)
+    cli.home.mkdir(exist_ok=True)
+    (cli.home / "snapshots").write_text("no directory")
+    loaded = cli.run("load", str(tmp_path / "plan.yaml"))
+    assert (loaded.exit_code, "warning: cannot keep a snapshot" in loaded.stderr) == (0, True), loaded.output
+    assert kinds(cli) == ["promotion", "promotion"], "Redis keeps them"
+
+
 def test_a_loaded_plan_is_not_replaced_by_a_command_without_a_name(cli: Cli, store: RedisStore) -> None:
     take(cli)
     assert "name the snapshot" in cli.fails(2, "backup", "restore")

@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from redis.client import NEVER_DECODE
@@ -21,9 +21,26 @@ FLAGS = ("paused", "cancelled", "frontier", "reached")
 PASSING = ("claimed_until",)  # fields of a letter that say what somebody does just now
 WINDOW = "window_failures"  # counts what a log holds that is not saved
 PAGE = 10_000  # fields read at once: some milliseconds of Redis
+LIVE = "captured_live"  # the capture of a plan whose jobs are too many to be copied
+LIVE_PAGE = 1000  # jobs read together
 PLACES = frozenset(map(str, KEPT))
 SCORES = frozenset(map(str, SCORED))
 DEAD, CANCELLED = str(Place.DEAD), str(Place.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What Redis holds of jobs, by job."""
+
+    states: dict[str, str]
+    definitions: dict[str, str]
+    evidence: dict[str, str]
+
+    def lines(self, letters: Mapping[str, object], gone: set[str]) -> list[str]:
+        """As they stand in a snapshot, without those that are gone."""
+        defined, told = self.definitions, self.evidence.get
+        jobs = ((job, packed) for job, packed in self.states.items() if job not in gone)
+        return [_line(job, packed, defined[job], told(job, ""), letters) for job, packed in jobs]
 
 
 class Saving(Loading):
@@ -47,10 +64,11 @@ class Saving(Loading):
         plan = self._all("capture", capture, "plan")
         if not plan.get("revision") or plan.get("loading") == "1":
             return None
-        letters = dict(self._letters())
-        lines = self._lines(capture, plan["revision"], letters)
-        if lines is None:
+        gone = self._removed()  # before the jobs: only a load removes more, and then there is no snapshot
+        jobs = self._live(plan["revision"]) if plan.get(LIVE) else self._copied(capture, plan["revision"])
+        if jobs is None:
             return None
+        letters = dict(self._letters())  # behind the jobs: of each that died there is one, if nobody discarded it
         return Saved(
             plan=self.plan,
             revision=int(plan["revision"]),
@@ -62,7 +80,7 @@ class Saving(Loading):
             approvals={phase: _request(text) for phase, text in self._all("capture", capture, "approvals").items()},
             letters=letters,
             totals=dict(self._totals()),
-            lines=order(lines),
+            lines=order(jobs.lines(letters, gone)),
         )
 
     def _all(self, *parts: str) -> dict[str, str]:
@@ -73,15 +91,44 @@ class Saving(Loading):
                 return cast(dict[str, str], self.client.hgetall(key))
             return dict(self.client.hscan_iter(key, count=PAGE))
 
-    def _lines(self, capture: str, revision: str, letters: Mapping[str, Any]) -> list[str] | None:
-        states = self._all("capture", capture, "state")
-        evidence = self._all("capture", capture, "evidence")
-        definitions = self._all("defs", revision)
-        if not states.keys() <= definitions.keys():
-            return None
-        told, gone = evidence.get, self._removed()
-        jobs = ((job, packed) for job, packed in states.items() if job not in gone)
-        return [_line(job, packed, definitions[job], told(job, ""), letters) for job, packed in jobs]
+    def _copied(self, capture: str, revision: str) -> Texts | None:
+        """The jobs of one moment; None when their definitions are gone."""
+        found = Texts(
+            self._all("capture", capture, "state"),
+            self._all("defs", revision),
+            self._all("capture", capture, "evidence"),
+        )
+        return found if found.states.keys() <= found.definitions.keys() else None
+
+    def _live(self, revision: str) -> Texts | None:
+        """The jobs of a large plan while it goes on, each as it stood at one moment; None after another load."""
+        found = Texts({}, {}, {})
+        with self.reaching():
+            for page in self._pages():
+                self._read_together(page, revision, found)
+            now = self.client.hmget(self.key("plan"), "revision", "loading")
+        return found if now == [revision, None] else None
+
+    def _pages(self) -> Iterator[list[str]]:
+        """The ids of all jobs, some at a time; one may come twice."""
+        page: list[str] = []
+        for job, _ in self.client.hscan_iter(self.key("state"), count=LIVE_PAGE):
+            page.append(str(job))
+            if len(page) == LIVE_PAGE:
+                yield page
+                page = []
+        if page:
+            yield page
+
+    def _read_together(self, jobs: list[str], revision: str, found: Texts) -> None:
+        """Add some jobs, of one moment."""
+        parts = (("state",), ("defs", revision), ("evidence",))
+        with self.client.pipeline(transaction=True) as pipe:
+            for part in parts:
+                pipe.hmget(self.key(*part), jobs)
+            columns = pipe.execute()
+        for known, column in zip((found.states, found.definitions, found.evidence), columns, strict=True):
+            known.update((job, text) for job, text in zip(jobs, column, strict=True) if text is not None)
 
     def _removed(self) -> set[str]:
         """Jobs that the plan no longer has; they are there only until their attempts end."""

@@ -37,6 +37,7 @@ def create_command(desk: Desk, dry_run: bool, as_json: bool) -> None:
     if dry_run:
         _say_taken(_peek(keeper), as_json=as_json)
         return
+    keeper.collect()
     kept = keeper.take(Kind.MANUAL)
     _say_taken(kept.manifest, as_json=as_json)
     for problem in kept.problems:

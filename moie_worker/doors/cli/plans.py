@@ -10,6 +10,7 @@ from moie_worker.doors.cli.acting import confirm
 from moie_worker.doors.cli.desk import Desk, acts, json_option
 from moie_worker.doors.cli.files import read_document
 from moie_worker.doors.cli.output import plural, print_json, progress_bar
+from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart.trust import signed
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.definition import Compiled, canonical
@@ -99,7 +100,7 @@ def load(desk: Desk, compiled: Compiled, *, dry_run: bool, yes: bool) -> tuple[D
     """
     before = desk.store.overview()
     if not dry_run:
-        before = _finished(desk, before)
+        before = _ready(desk, before)
     old = definitions(desk.store.all_jobs())
     result = diff(old, compiled)
     if dry_run:
@@ -125,7 +126,7 @@ def begin_load(desk: Desk, compiled: Compiled) -> str:
     result = diff(definitions(desk.store.all_jobs()), compiled)
     if before.flags.revision and result.empty and canonical(meta) == canonical(compiled.meta):
         return f"{desk.plan} is as it was, revision {before.flags.revision}"
-    before = _finished(desk, before)
+    before = _ready(desk, before)
     desk.system.fleet.add_plan(desk.plan)
     revision = desk.store.load(compiled, before.flags.revision, desk.who, desk.why)
     desk.system.fleet.ring(desk.plan)
@@ -136,10 +137,18 @@ def _project(meta: Mapping[str, Any]) -> str:
     return (meta.get("meta") or {}).get("project") or "a plan without a project"
 
 
-def _finished(desk: Desk, overview: Overview) -> Overview:
-    """What an earlier load began comes first; its end changes nothing of the revision."""
+def _ready(desk: Desk, overview: Overview) -> Overview:
+    """What an earlier load began comes first, and what promotions left; neither changes anything of the revision."""
     if overview.flags.loading:
         finish_load(desk)
+    try:
+        problems = [problem for kept in desk.system.keeper().collect() for problem in kept.problems]
+    except UnreachableError:
+        raise
+    except MoieError as error:
+        problems = [f"the snapshot before a promotion is lost with this load: {error}"]
+    for problem in problems:
+        click.echo(f"  warning: {problem}", err=True)
     return overview
 
 

@@ -84,16 +84,25 @@ local function flush_counts()
   counted = {}
 end
 
+local function is_copied()
+  return redis.call('HLEN', p .. 'state') <= LIMITS.CAPTURE_JOBS
+end
+
 -- Holds fast where every job stands: copies that go by themselves, to be written as a snapshot by whoever reads them.
+-- The jobs of a large plan are not copied: all others would wait for it.
 local function capture(ttl_ms)
   local number = redis.call('HINCRBY', p .. 'plan', 'captures', 1)
   local at = p .. 'capture:' .. number .. ':'
-  for _, part in ipairs({'plan', 'phases', 'approvals', 'state', 'evidence'}) do
+  local copied = is_copied()
+  local parts = {'plan', 'phases', 'approvals'}
+  if copied then parts[4], parts[5] = 'state', 'evidence' end
+  for _, part in ipairs(parts) do
     redis.call('COPY', p .. part, at .. part)
     redis.call('PEXPIRE', at .. part, ttl_ms)
   end
   local newest = redis.call('XREVRANGE', p .. 'journal', '+', '-', 'COUNT', 1)[1]
   redis.call('HSET', at .. 'plan', 'captured_at', text(now), 'captured_journal', newest and newest[1] or '0-0')
+  if not copied then redis.call('HSET', at .. 'plan', 'captured_live', '1') end
   return number
 end
 
@@ -104,7 +113,7 @@ end
 
 -- Before a phase is reached. Promotions that follow each other faster than heartbeats leave the newest captures.
 local function capture_promotion()
-  if redis.call('HLEN', p .. 'state') > LIMITS.CAPTURE_JOBS then return end
+  if not is_copied() then return end
   redis.call('RPUSH', p .. 'captures', capture(LIMITS.CAPTURE_KEPT_MS))
   if redis.call('LLEN', p .. 'captures') > LIMITS.CAPTURES then drop_capture(redis.call('LPOP', p .. 'captures')) end
 end

@@ -1,0 +1,70 @@
+"""Every shelf keeps the newest twenty snapshots of each kind."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import redis
+
+from moie_worker.adapters.memory import MemoryStore
+from moie_worker.adapters.memory.core import ManualTime
+from moie_worker.adapters.redis import snapshots
+from moie_worker.adapters.redis.snapshots import RedisShelf
+from moie_worker.adapters.snapshot_folder import SnapshotFolder
+from moie_worker.plan.limits import SNAPSHOTS
+from moie_worker.plan.snapshot import Kind, Manifest, Saved, pack
+from moie_worker.ports.snapshots import Shelf
+from tests.contract.model import job, plan
+
+BEGAN = 1_800_000_000_000
+
+
+@pytest.fixture(params=["disk", "redis"])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
+    if request.param == "disk":
+        return SnapshotFolder(tmp_path / "snapshots", "kept")
+    return RedisShelf(request.getfixturevalue("redis_client"), "kept")
+
+
+@pytest.fixture
+def saved() -> Saved:
+    store = MemoryStore("kept", ManualTime())
+    store.load(plan(job("a", 1)), 0, "ops", "")
+    store.apply()
+    found = store.saved(store.capture())
+    assert found is not None
+    return found
+
+
+def numbered(saved: Saved, kind: Kind, number: int) -> tuple[Manifest, bytes]:
+    return pack(replace(saved, at=BEGAN + number), kind)
+
+
+def test_twenty_are_kept_of_each_kind(shelf: Shelf, saved: Saved) -> None:
+    for number in range(SNAPSHOTS + 3):
+        for kind in Kind:
+            shelf.put(*numbered(saved, kind, number))
+    expected = [BEGAN + number for number in range(3, SNAPSHOTS + 3)]
+    assert SNAPSHOTS == 20
+    for kind in Kind:
+        assert [each.at for each in shelf.index() if each.kind is kind] == expected
+    assert len(shelf.index()) == SNAPSHOTS * len(Kind)
+
+
+def test_one_that_was_removed_is_gone_and_the_others_open(shelf: Shelf, saved: Saved) -> None:
+    written = [numbered(saved, Kind.PROMOTION, number) for number in range(SNAPSHOTS + 1)]
+    for each in written:
+        shelf.put(*each)
+    (first, _), *rest = written
+    assert shelf.get(first.name) is None
+    assert all(shelf.get(manifest.name) == data for manifest, data in rest)
+
+
+def test_redis_keeps_fewer_where_they_are_large(
+    saved: Saved, redis_client: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "SNAPSHOT_BYTES", 1)
+    shelf = RedisShelf(redis_client, "kept")
+    for number in range(3):
+        shelf.put(*numbered(saved, Kind.HEARTBEAT, number))
+    assert [each.at for each in shelf.index()] == [BEGAN + 2], "the newest stays whatever its size"
