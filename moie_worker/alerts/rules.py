@@ -7,7 +7,7 @@ from moie_worker.plan.breaker import stopped_line
 from moie_worker.plan.chain import Link, Missing
 from moie_worker.plan.flow import Overview, Regression
 from moie_worker.plan.health import heartbeat_health
-from moie_worker.plan.regression import ALERT, line
+from moie_worker.plan.regression import ALERT, alerts_of
 from moie_worker.plan.states import Health, PhaseStatus
 from moie_worker.plan.status import current_phase, phase_status
 
@@ -59,7 +59,7 @@ def stopped_queues(plans: Iterable[Overview]) -> Mapping[str, str]:
 def regressions(overview: Overview, found: Sequence[Regression]) -> Mapping[str, str]:
     """Jobs that held and hold no more; those that are too many to be told one by one are counted."""
     plan, more = overview.flags.name, overview.regressed - len(found)
-    told = {f"{ALERT}{plan}:{each.definition.id}": f"plan {plan}: {line(each)}" for each in found}
+    told = alerts_of(plan, found)
     if more > 0:
         told[f"{ALERT}{plan}"] = f"plan {plan}: more jobs than these REGRESSED, see `moie status`"
     return told

@@ -23,6 +23,7 @@ from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.plan.chain import Missing, Sight, missing_link
 from moie_worker.plan.flow import Overview
 from moie_worker.plan.letters import LetterFilter, LetterKind
+from moie_worker.plan.limits import REGRESSIONS_TOLD
 from moie_worker.plan.pace import Pace
 from moie_worker.plan.regression import ALERT as REGRESSED
 from moie_worker.plan.signing import ALERT, REFUSED
@@ -32,7 +33,6 @@ from moie_worker.ports import Alerts, Chain, DeadLetterBox, Fleet, Store
 # Presence ends and returns by itself when a machine is slow: what is told has been so for a while, both ways.
 RAISE_AFTER = timedelta(seconds=10)
 CLEAR_AFTER = timedelta(seconds=20)
-REGRESSIONS_TOLD = 20  # of a plan, each by an alert of its own
 
 log = logging.getLogger(__name__)
 

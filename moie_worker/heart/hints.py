@@ -16,9 +16,9 @@ from threading import Thread
 from typing import Protocol, TypeVar
 
 from moie_worker.errors import MoieError
+from moie_worker.heart import refusals, regressions
 from moie_worker.heart.attempt import Run, Tools, opened, perform
 from moie_worker.heart.receipts import signed
-from moie_worker.heart.refusals import tell
 from moie_worker.plan.decide import crashed
 from moie_worker.plan.flow import Attempt, Hint, Settlement
 from moie_worker.plan.limits import FLUSH_MS, HINT_MS, OVERTIME_MS
@@ -71,7 +71,7 @@ class Batch:
     results: deque[Settlement] = field(default_factory=deque)
     idle: SimpleQueue[None] = field(default_factory=SimpleQueue)  # one for each thread with nothing left to do
     unsettled: list[Settlement] = field(default_factory=list)
-    refused: list[Settlement] = field(default_factory=list)
+    grave: list[Settlement] = field(default_factory=list)  # somebody has to be told of them
     summary: dict[str, int] = field(default_factory=dict)
 
 
@@ -94,7 +94,8 @@ def work(hint: Hint, desk: Desk) -> dict[str, int]:
             stops.append(_open(batch, attempt, desk))
         _register(list(batch.waiting), desk, asked)
         _drive(batch, desk)
-        tell(desk.alerts, desk.tools.plan, batch.refused)
+        refusals.tell(desk.alerts, desk.tools.plan, batch.grave)
+        regressions.tell(desk.alerts, desk.store, batch.grave)
     finally:
         desk.tools.runner.forget(list(batch.runs))
         for stop in stops:
@@ -255,7 +256,7 @@ def _settle(batch: Batch, desk: Desk, *, done: bool) -> bool:
         return False
     for settlement in batch.unsettled:
         _count(batch, settlement.outcome.replace("_", " "), 1)
-    batch.refused += (each for each in batch.unsettled if each.outcome is Outcome.REFUSED)
+    batch.grave += (each for each in batch.unsettled if each.outcome is Outcome.REFUSED or regressions.opens(each))
     batch.unsettled.clear()
     _quietly(lambda: desk.fleet.ring(desk.tools.plan), "ring")
     return True

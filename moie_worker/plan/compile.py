@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from moie_worker.plan.definition import Compiled, Definition, PhaseDefinition, digest
 from moie_worker.plan.model import Job, Phase, Plan
-from moie_worker.plan.reverify import look_at, look_id, period_of
+from moie_worker.plan.reverify import look_at, period_of
 from moie_worker.plan.schedule import Timetable, next_slot, period
 from moie_worker.plan.states import JobStatus, Order, Start
 from moie_worker.plan.terms import ApprovalTerms
@@ -76,8 +76,9 @@ def _reverified(plan: Plan, jobs: list[Definition]) -> tuple[list[Definition], l
     looks: list[Definition] = []
     for number, (_, job) in enumerate(plan.jobs()):
         if every := period_of(job, plan):
-            looks.append(look_at(job, jobs[number], every, SLACK_MS))
-            jobs[number] = replace(jobs[number], reverified_by=look_id(job.id))
+            look = look_at(job, jobs[number], every, SLACK_MS)
+            jobs[number] = replace(jobs[number], reverified_by=look.id, timing=look.timing)
+            looks.append(look)
     return jobs, looks
 
 

@@ -36,7 +36,7 @@ class Definition:
     ]  # ids of jobs that must be completed first, the one before it in a sequential phase among them
     priority: int
     digest: str  # of what is verified: command, action, time limit, environment
-    timing: str  # of the schedule; empty for a job that is not cyclic
+    timing: str  # of the schedule, or of how often it is looked at again; else empty
     imported: bool  # the document says completed
     idle: bool  # a cyclic job that has nothing to run
     at_load: bool  # a cyclic job that does not wait for its phase

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from moie_worker.plan.letters import RunHistory
 from moie_worker.plan.states import Health
-from moie_worker.plan.times import MILLISECOND, Ms
+from moie_worker.plan.times import MILLISECOND, Ms, ms_of
 
 WINDOW = 100  # runs kept
 STALE_AFTER = timedelta(minutes=30)
@@ -24,6 +25,18 @@ class History:
     kept_failures: int = 0
     last_run: Ms | None = None  # when the last one ended
     durations_s: Sequence[float] = ()  # of the last runs, newest first
+
+
+def history_of(runs: RunHistory) -> History:
+    """The run log in the words of the rules of health."""
+    return History(
+        runs=runs.runs,
+        failures=runs.failures,
+        kept=runs.kept,
+        kept_failures=runs.kept_failures,
+        last_run=None if runs.last_at is None else ms_of(runs.last_at),
+        durations_s=[run.measured.duration_s for run in runs.recent],
+    )
 
 
 @dataclass(frozen=True, slots=True)

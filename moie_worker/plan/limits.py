@@ -19,6 +19,7 @@ AUDIT = 100  # jobs that one audit step looks at
 FLUSH_MS = 250  # what ended is settled at least this often
 OVERTIME_MS = 1_000  # what a hint has not started so long after its share of work is given back
 ALERTS_KEPT = 1_000
+REGRESSIONS_TOLD = 20  # of a plan, each by an alert of its own
 APPROVAL_MS = 3_600_000  # a phase that nobody approved for so long is not approved
 SNAPSHOTS = 20  # of each kind, in Redis and on each disk
 SNAPSHOT_BYTES = 64 * 1024 * 1024  # of each kind in Redis; the newest is kept whatever its size

@@ -1,6 +1,6 @@
 """The plan of version 3: frozen values that refuse what cannot be meant. Older documents become this by `versions`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -11,7 +11,6 @@ from pydantic import (
     JsonValue,
     Strict,
     Tag,
-    model_serializer,
     model_validator,
 )
 
@@ -41,8 +40,8 @@ from moie_worker.plan.fields import (
     Words,
     refuse,
 )
-from moie_worker.plan.states import CatchUp, JobStatus, OnLeaseLost, Order, Overlap, Start
-from moie_worker.plan.terms import Asking, Reverify, ReverifyPeriod
+from moie_worker.plan.states import JobStatus, OnLeaseLost, Order, Overlap, Start
+from moie_worker.plan.terms import Asking, CatchUpPolicy, Reverify, ReverifyPeriod
 
 # The verification commands by which a v2 document says that a cyclic job never completes.
 NEVER = ("false", "/bin/false", "exit 1")
@@ -115,39 +114,6 @@ class Retry(Value):
         if self.cap < self.base:
             raise refuse("cap", "is shorter than `base`; the longest back-off cannot be below the first")
         return self
-
-
-def _as_written(schema: dict[str, Any]) -> None:
-    """The JSON Schema of the forms that a document has for a catch-up policy."""
-    limit = {"type": "object", "properties": {"all": schema["properties"]["limit"]}, "required": ["all"]}
-    schema.clear()
-    schema["anyOf"] = [{"enum": [policy.value for policy in CatchUp]}, limit | {"additionalProperties": False}]
-
-
-class CatchUpPolicy(Value):
-    """What is done about missed slots: `none`, `once`, `all`, or `{all: 10}`, the most that `all` runs."""
-
-    policy: CatchUp = CatchUp.ONCE
-    limit: Annotated[int, Strict()] = Field(10, ge=1, le=1000)
-
-    model_config = ConfigDict(json_schema_extra=_as_written)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_document(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"policy": value}
-        if isinstance(value, Mapping) and set(value) == {"all"}:
-            return {"policy": CatchUp.ALL, "limit": value["all"]}
-        if isinstance(value, Mapping) and not set(value) <= {"policy", "limit"}:
-            raise refuse("", "must be none, once, all, or {all: 10}")
-        return value
-
-    @model_serializer
-    def _to_document(self) -> str | dict[str, int]:
-        if self.policy is CatchUp.ALL and self.limit != CatchUpPolicy().limit:
-            return {"all": self.limit}
-        return str(self.policy)
 
 
 def _command_form(value: Any) -> str:

@@ -1,6 +1,6 @@
 """What is said of a job that held and holds no more: since when, and what changed in between."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from moie_worker.plan.fields import format_time
@@ -24,6 +24,11 @@ COMPARED = (
     ("worker", "worker"),
 )
 DIGESTS = frozenset({"sha256", "definition"})
+
+
+def alerts_of(plan: str, found: Iterable[Regression]) -> dict[str, str]:
+    """Messages by the names of alerts."""
+    return {f"{ALERT}{plan}:{each.definition.id}": f"plan {plan}: {line(each)}" for each in found}
 
 
 def held_at(regression: Regression) -> str | None:

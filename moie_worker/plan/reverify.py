@@ -12,10 +12,10 @@ from moie_worker.plan.definition import Definition, digest
 from moie_worker.plan.model import Job, Plan, Schedule
 from moie_worker.plan.schedule import due_at
 from moie_worker.plan.states import JobStatus
-from moie_worker.plan.times import MILLISECOND, to_ms
+from moie_worker.plan.times import to_ms
 
 SUFFIX = "@reverify"
-SPREAD = 10  # each look is late by up to a tenth of the period: jobs that were verified together drift apart
+SPREAD = 10  # a first look is late by up to a tenth of its period: what was verified together is not looked at together
 LEAST_RETRIES = 1  # one no may be an accident: it is looked at twice before anything is reopened
 NOT_ASKED: dict[str, Any] = {  # of its job; all else, as the command and where it runs, is alike
     "action": None, "evidence": None, "expect_fail": None, "deadline": None, "depends_on": (), "reverify": None,
@@ -41,17 +41,16 @@ def period_of(job: Job, plan: Plan) -> timedelta | None:
 
 def look_at(job: Job, definition: Definition, every: timedelta, slack_ms: int) -> Definition:
     """What looks at a job again: its check and nothing else. It asks for no fresh evidence and does no action."""
-    name, spread = look_id(job.id), every / SPREAD
+    name, period_ms = look_id(job.id), to_ms(every)
     retry = job.retry if job.retry.max >= LEAST_RETRIES else job.retry.model_copy(update={"max": LEAST_RETRIES})
-    timing = {"schedule": Schedule(every=every), "jitter": spread - spread % MILLISECOND, "retry": retry}
+    timing = {"schedule": Schedule(every=every), "retry": retry}
     again = job.model_copy(update={"id": name, "status": JobStatus.CYCLIC, **timing, **NOT_ASKED})
-    period_ms = to_ms(every)
     return replace(
         definition,
         id=name,
         cyclic=True,
         needs=(job.id,),
-        timing=digest([period_ms, to_ms(again.jitter)]),
+        timing=digest(period_ms),
         imported=False,
         at_load=True,  # it waits for its job, and for nothing else
         limit_ms=to_ms(job.timeout) + slack_ms,
@@ -59,5 +58,5 @@ def look_at(job: Job, definition: Definition, every: timedelta, slack_ms: int) -
         job=again.to_document(),
         reverified_by="",
         verifies=job.id,
-        delay_ms=due_at(period_ms, again.jitter, name),
+        delay_ms=due_at(period_ms, every / SPREAD, name),
     )

@@ -16,7 +16,7 @@ from typing import Any
 
 from moie_worker.errors import InputError
 from moie_worker.plan.definition import Definition, canonical
-from moie_worker.plan.reverify import is_look
+from moie_worker.plan.reverify import SUFFIX, is_look
 from moie_worker.plan.states import Place
 from moie_worker.plan.times import Ms, moment
 
@@ -192,8 +192,8 @@ def pack(saved: Saved, kind: Kind) -> tuple[Manifest, bytes]:
 
 
 def _is_look(line: str) -> bool:
-    job, _, definition, _ = line.split("\t")
-    return is_look(job, definition)
+    job = line[: line.index("\t")]
+    return job.endswith(SUFFIX) and is_look(job, line.split("\t")[2])
 
 
 def _seal(manifest: Manifest, body: bytes) -> str:

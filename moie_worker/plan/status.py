@@ -10,12 +10,12 @@ from moie_worker.plan.breaker import stopped_fields
 from moie_worker.plan.definition import PhaseDefinition
 from moie_worker.plan.fields import format_time
 from moie_worker.plan.flow import BEFORE_ANY, SOVEREIGN, Approval, JobView, Overview, Regression, Vote
-from moie_worker.plan.health import History, job_health
+from moie_worker.plan.health import history_of, job_health
 from moie_worker.plan.letters import RunHistory
 from moie_worker.plan.presence import Beat, Worker, slots
 from moie_worker.plan.regression import regression_fields
 from moie_worker.plan.states import Health, PhaseStatus, Place
-from moie_worker.plan.times import MILLISECOND, Ms, moment, ms_of
+from moie_worker.plan.times import MILLISECOND, Ms, moment
 
 DUE = (Place.READY, Place.SENT)
 
@@ -181,18 +181,6 @@ def cyclic_standing(view: JobView, runs: RunHistory, now: Ms) -> CyclicStanding:
         return CyclicStanding(view, runs, Health.UNKNOWN, f"waits for phase {view.definition.phase}")
     health, message = job_health(history_of(runs), view.definition.period_ms * MILLISECOND, now)
     return CyclicStanding(view, runs, health, message)
-
-
-def history_of(runs: RunHistory) -> History:
-    """The run log in the words of the rules of health."""
-    return History(
-        runs=runs.runs,
-        failures=runs.failures,
-        kept=runs.kept,
-        kept_failures=runs.kept_failures,
-        last_run=None if runs.last_at is None else ms_of(runs.last_at),
-        durations_s=[run.measured.duration_s for run in runs.recent],
-    )
 
 
 def time_or_none(at: Ms | None) -> str | None:

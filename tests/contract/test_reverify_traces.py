@@ -135,6 +135,20 @@ def test_a_regression_says_what_held_before_and_what_does_not_now(trace: Trace) 
     assert trace.events(LOOK) == ["job.failed"]
 
 
+def test_a_job_that_regressed_and_what_found_it_start_anew(trace: Trace) -> None:
+    verified(trace)
+    look(trace, no, fresh=False, slot=0, due=trace.time.now)
+    look(trace, no)
+    assert trace.place(LOOK) is Place.PARKED
+    assert trace.job(LOOK).attempts == 0
+    hint, attempt = trace.start("a")
+    assert (attempt.attempts, attempt.first_at) == (1, trace.time.now)  # a deadline counts from here
+    trace.finish(hint, attempt)
+    trace.store.reserve("default", 0, "woken")
+    trace.advance(PERIOD_MS)
+    assert trace.start(LOOK)[1].attempts == 1
+
+
 def test_it_is_over_by_itself_when_the_check_holds_again(trace: Trace) -> None:
     verified(trace, job("b", 2))
     look(trace, no)
@@ -261,6 +275,7 @@ def test_a_regressed_job_that_is_taken_out_of_the_plan_is_no_regression(trace: T
     trace.store.cancel("a", *WHO)
     assert regressed(trace) == []
     assert front(trace) == 1  # cancelled is not done
+    assert "job.recovered" not in trace.events("a")
 
 
 def test_a_dead_regression_stays_one(trace: Trace) -> None:
@@ -316,6 +331,18 @@ def test_a_snapshot_holds_regressions_and_none_that_came_later(trace: Trace) -> 
     assert found.evidence["before"]["exit_code"] == 0
     trace.do("a")
     assert (regressed(trace), front(trace)) == ([], 2)
+
+
+def test_a_job_that_goes_back_to_before_it_was_verified_is_no_regression(trace: Trace) -> None:
+    trace.load(*kept(job("a", 1)))
+    saved = trace.store.saved(trace.store.capture())
+    assert saved is not None
+    trace.do("a")
+    trace.store.reserve("default", 0, "woken")
+    look(trace, no)
+    trace.store.restore(saved, 1, *WHO)
+    trace.load_plan_to_its_end()
+    assert (regressed(trace), trace.place("a")) == ([], Place.READY)
 
 
 def test_a_restored_look_keeps_its_time(trace: Trace) -> None:

@@ -6,8 +6,9 @@ from moie_worker.errors import NotFoundError, RefusedError
 from moie_worker.plan.flow import Answer
 from moie_worker.plan.limits import CAPTURES
 from moie_worker.plan.snapshot import Kind, Saved, pack, unpack
+from moie_worker.plan.snapshot_diff import restored_diff
 from moie_worker.plan.states import Place
-from tests.contract.model import LEASE, cyclic, job
+from tests.contract.model import LEASE, cyclic, job, kept
 from tests.contract.trace import WHO, Trace, ending, ran
 
 
@@ -188,3 +189,21 @@ def test_an_attempt_of_before_settles_nothing_after_it(trace: Trace) -> None:
     restore(trace, before)
     assert trace.store.settle([ending(attempt)], hint, done=True) == [Answer.STALE]
     assert trace.place("a") is Place.READY
+
+
+def test_a_job_that_a_load_has_removed_does_not_come_back_because_it_still_ran(trace: Trace) -> None:
+    trace.load(job("a", 1), job("b", 1))
+    trace.start("a")
+    trace.load(job("b", 1))
+    assert [found.id for found in saved(trace).jobs] == ["b"]
+
+
+def test_what_looks_at_a_job_again_is_saved_with_it_and_counts_as_none(trace: Trace) -> None:
+    trace.load(*kept(job("a", 1)), job("b@reverify", 1))
+    trace.do("a")
+    before = saved(trace)
+    manifest, _ = pack(before, Kind.MANUAL)
+    assert [found.id for found in before.jobs] == ["a", "a@reverify", "b@reverify"]
+    assert (manifest.jobs, manifest.completed) == (2, 1)
+    restore(trace, before)
+    assert restored_diff(trace.store.all_jobs(), before) == []

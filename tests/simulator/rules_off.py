@@ -11,6 +11,7 @@ from moie_worker.adapters.memory.core import Core
 from moie_worker.adapters.memory.loading import Loading
 from moie_worker.adapters.memory.offers import Offers
 from moie_worker.adapters.memory.operating import Operating
+from moie_worker.adapters.memory.reverifying import Reverifying
 from moie_worker.adapters.memory.snapshots import Snapshots
 from moie_worker.adapters.memory.steps import Steps
 from moie_worker.plan.flow import Stopped
@@ -241,4 +242,6 @@ MUTANTS = {
     "letter": Mutant("what is dead says why", Core, "bury", _nothing),
     "receipt": Mutant("what is verified leaves a receipt", Core, "keep_receipt", _nothing),
     "wake": Mutant("who waits for a job is woken by its end", Core, "wake", _wakes_nobody),
+    "look": Mutant("a look that says no opens its job", Reverifying, "judge_job", instead(lambda *_: False)),
+    "over": Mutant("a regression is over when its job is verified", Core, "close_regression", _nothing),
 }  # fmt: skip

@@ -3,9 +3,11 @@
 import json
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from moie_worker.errors import UnreachableError
 from moie_worker.heart.attempt import Run, opened
 from moie_worker.heart.hints import work
 from moie_worker.plan.compile import compile_plan, decompile
@@ -144,7 +146,10 @@ def test_a_diff_names_jobs_and_not_what_looks_at_them() -> None:
     found = diff(before, compiled({"reverify": "1h"}))
     assert (found.added, found.removed) == (("a",), ())
     again = diff({"a": compiled().jobs[0]}, compiled({"reverify": "1h"}))
-    assert (again.changed, again.edited, again.added) == ((), ("a",), ())
+    assert (again.changed, again.rearmed, again.added) == ((), ("a",), ())
+    before = {job.id: job for job in compiled(reverify="1h").jobs if not job.verifies}
+    assert diff(before, compiled(reverify="2h")).rearmed == ("a",)
+    assert diff(before, compiled(reverify="1h")).empty
 
 
 # -- a worker -----------------------------------------------------------------------------------------
@@ -273,6 +278,28 @@ def test_a_regression_is_told_with_all_that_changed() -> None:
     assert (fields["job"], fields["receipt"], fields["changed"]) == (
         "a", before["receipt"], {"exit code": {"before": 0, "after": 1}}
     )  # fmt: skip
+
+
+def test_the_worker_that_finds_a_regression_raises_its_alert_at_once_and_once() -> None:
+    here = Watched(retry={"max": 1})
+    here.look(FAILED)
+    assert here.heart.alerts.events == []  # it is looked at again
+    here.work(LOOK, FAILED)
+    assert here.heart.alerts.events == ["raised regressed:default:a"]
+    assert here.heart.alerts.messages["regressed:default:a"] == f"plan default: {line(here.regression())}"
+    here.work("a", FAILED)
+    assert here.heart.alerts.events == ["raised regressed:default:a"]
+
+
+def test_an_alert_that_cannot_be_raised_costs_nothing_but_itself(caplog: pytest.LogCaptureFixture) -> None:
+    here = Watched(retry={"max": 1})
+    here.look(FAILED)
+    with patch.object(here.heart.alerts, "raise_once", side_effect=UnreachableError("Redis does not answer")):
+        here.work(LOOK, FAILED)
+    assert here.store.flags.frontier == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "the alerts of what regressed in plan default cannot be raised: Redis does not answer"
+    ]
 
 
 def test_digests_are_told_short_and_what_is_missing_is_said() -> None:

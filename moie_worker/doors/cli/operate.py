@@ -98,7 +98,10 @@ def retry_command(desk: Desk, as_json: bool, job_ids: tuple[str, ...]) -> None:
 @json_option
 @acts
 def run_command(desk: Desk, as_json: bool, job_ids: tuple[str, ...]) -> None:
-    """Look at jobs now: an extra run of a cyclic job, an early look at another. Refused in a locked phase."""
+    """Look at jobs now: an extra run of a cyclic job, an early look at another. Refused in a locked phase.
+
+    A verified job that has `reverify` is looked at again.
+    """
     desk.loaded()
     _each(job_ids, lambda job: desk.store.run(job, desk.who, desk.why), "is due now", as_json=as_json)
     desk.system.fleet.ring(desk.plan)

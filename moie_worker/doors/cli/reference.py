@@ -31,7 +31,7 @@ Scripts may rely on these fields; more stand beside them.
 
 ```
 status     {plan, sovereign, current_phase, last_heartbeat, heartbeat_age_s, revision, due, running, dead_letters,
-            phases: [{id, name, status, completed, total, cyclic}]}
+            regressed, phases: [{id, name, status, completed, total, cyclic}]}
 jobs       [{id, phase, task, status, outcome, attempts, due_at, last_error}]
 health     {status, heartbeat: {status, age_s}, workers, jobs: [{id, status, message, runs, failures, failure_share}]}
 dead list  [{id, kind, job, reason, attempts, first_at, last_at, replayed_at}]

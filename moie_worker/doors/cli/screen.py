@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from moie_worker.doors.cli.output import HEALTH_STYLES, Line, Styled, ago, clock_time, one_line, span, took
 from moie_worker.plan.breaker import stopped_line
-from moie_worker.plan.health import figures
+from moie_worker.plan.health import figures, history_of
 from moie_worker.plan.presence import slots
 from moie_worker.plan.regression import line
 from moie_worker.plan.states import Health, PhaseStatus, Place
-from moie_worker.plan.status import DUE, CyclicStanding, PhaseStanding, Status, history_of, last_message
+from moie_worker.plan.status import DUE, CyclicStanding, PhaseStanding, Status, last_message
 from moie_worker.plan.times import Ms
 
 LABEL = 15

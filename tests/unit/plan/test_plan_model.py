@@ -9,8 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from moie_worker.errors import NotFoundError
-from moie_worker.plan.model import ActionSpec, CatchUpPolicy, Job, Plan, Schedule
+from moie_worker.plan.model import ActionSpec, Job, Plan, Schedule
 from moie_worker.plan.states import CatchUp, JobStatus
+from moie_worker.plan.terms import CatchUpPolicy
 from tests.unit.plan.samples import read
 
 FULL = Job(
