@@ -35,7 +35,7 @@ up:
 
 # Each run keeps its coverage in a folder of its own, so that two runs do not read each other's.
 test: venv
-	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && export COVERAGE_FILE="$$dir/coverage" && \
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && trap 'exit 130' INT TERM && export COVERAGE_FILE="$$dir/coverage" && \
 	$(BIN)/coverage run -m pytest $(ARGS) && \
 	$(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=90
 

@@ -1,14 +1,17 @@
 """Real worker and beat processes for tests."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from moie_worker.adapters.processes import LAUNCHER
 
 ROOT = Path(__file__).parents[1]
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -23,6 +26,11 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 20) -> No
         time.sleep(0.05)
 
 
+def tied(command: Sequence[str]) -> list[str]:
+    """A command that dies with the thread that starts it: nothing outlives tests that were killed."""
+    return [sys.executable, "-I", "-S", str(LAUNCHER), str(int(signal.SIGKILL)), str(os.getpid()), "", *command]
+
+
 @contextmanager
 def celery_process(
     output: Path, args: list[str], env: dict[str, str], cwd: Path = ROOT / "tests" / "integration"
@@ -30,7 +38,7 @@ def celery_process(
     """`celery -A module …`, by default from the directory of the integration tests, ended gracefully with the block."""
     with output.open("ab") as file:
         process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "celery", "-A", *args],
+            tied([sys.executable, "-W", "ignore", "-m", "celery", "-A", *args]),
             cwd=cwd,
             env={**os.environ, "PYTHONPATH": str(ROOT), **env},
             stdout=file,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,29 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
+from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.doors.cli.main import moie
+from moie_worker.plan.flow import Settlement
+from moie_worker.plan.states import Outcome, Place
+
+PLAN = """
+version: 3
+meta: {project: A project}
+reserved: [{ids: [3, 4], reason: later}]
+phases:
+  - id: 1
+    name: ONE
+    jobs:
+      - {id: "1.1", task: good, verification_cmd: "true", priority: 2, estimate: 1 h, files: [a.py], risks: [it may]}
+      - {id: "1.2", task: bad, verification_cmd: "echo password=sesame; exit 3"}
+  - id: 2
+    name: TWO
+    approval: required
+    jobs: [{id: "2.1", task: later, verification_cmd: "true"}]
+  - id: 5
+    name: FIVE
+    jobs: [{id: "5.1", task: watch, status: cyclic, verification_cmd: "true", schedule: {every: 10m}, start: at_load}]
+"""
 
 
 def digest(client: "redis.Redis") -> str:
@@ -24,6 +47,21 @@ def digest(client: "redis.Redis") -> str:
             made.update(key + b"\0" + value)
         raw.connection_pool.disconnect()
     return made.hexdigest()
+
+
+def settled(
+    store: RedisStore, job: str, outcome: Outcome = Outcome.PASSED, place: Place = Place.COMPLETED, **fields: Any
+) -> None:
+    """Let a due job be attempted by nobody in particular; what else is offered is given back."""
+    message = f"it {outcome}"
+    evidence = json.dumps({"outcome": outcome, "message": message, "head": "password=sesame\n\tand — so\n"})
+    for hint in store.reserve("default", 10, f"t-{job}").hints:
+        for attempt in store.begin(hint, f"n-{hint.id}", "w@h", timedelta(seconds=30)):
+            if attempt.definition.id == job:
+                told = Settlement(attempt.token, job, outcome, place, message=message, evidence=evidence, **fields)
+                store.settle([told], hint, done=True)
+            else:
+                store.release([attempt.token], hint, done=True)
 
 
 @dataclass(frozen=True)

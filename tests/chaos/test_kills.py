@@ -76,11 +76,7 @@ def faults(farm: Farm) -> None:
 @pytest.mark.parametrize("messages", ["delivered", "stolen"])
 def test_every_job_is_verified_once_whatever_is_killed(farm: Farm, messages: str) -> None:
     farm.settings |= {"MOIE_LEASE": "6s", "MOIE_RENEW": "2s"}  # so that the test need not wait for 30 s
-    for name in WORKERS:
-        farm.worker(name, concurrency=2)
-    for name in ("b1", "b2"):
-        farm.beat(name)
-    farm.ready(*WORKERS)
+    farm.staff(WORKERS, concurrency=2)
     ids = [f"j{number}" for number in range(JOBS)]
     with thief(farm) if messages == "stolen" else nullcontext(Counter[str]()) as deeds:
         farm.load(*[{"id": job, "task": "hold a lock", "verification_cmd": alone(farm, job, 0.2)} for job in ids])

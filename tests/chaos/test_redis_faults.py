@@ -26,11 +26,7 @@ def tells(farm: Farm, job: str, seconds: float) -> str:
 def at_work(farm: Farm, jobs: int, seconds: float) -> list[str]:
     """Two workers and two beats in the middle of a plan; returns its jobs."""
     farm.settings |= {"MOIE_LEASE": "10s", "MOIE_RENEW": "3s"}
-    for name in ("w1", "w2"):
-        farm.worker(name)
-    for name in ("b1", "b2"):
-        farm.beat(name)
-    farm.ready("w1", "w2")
+    farm.staff()
     ids = [f"j{number}" for number in range(jobs)]
     farm.load(*[{"id": job, "task": "work", "verification_cmd": tells(farm, job, seconds)} for job in ids])
     wait_until(lambda: farm.places().get(Place.COMPLETED, 0) > 4, "the first jobs are verified")

@@ -45,11 +45,7 @@ def test_work_goes_on_at_another_primary_and_each_job_settles_once(
 ) -> None:
     group, farm = group_farm
     farm.settings |= {"MOIE_LEASE": "10s", "MOIE_RENEW": "3s"}
-    for name in ("w1", "w2"):
-        farm.worker(name)
-    for name in ("b1", "b2"):
-        farm.beat(name)
-    farm.ready("w1", "w2")
+    farm.staff()
     ids = [f"j{number}" for number in range(JOBS)]
     farm.load(*[{"id": job, "task": "hold a lock", "verification_cmd": alone(farm, job, 1)} for job in ids])
     wait_until(lambda: begun(farm) > 8, "the first jobs are verified")

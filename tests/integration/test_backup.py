@@ -1,7 +1,5 @@
 """Backup, restore and rollback by command, on a real Redis."""
 
-import json
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,29 +7,10 @@ import redis
 
 from moie_worker.adapters.redis.connect import connect
 from moie_worker.adapters.redis.store import RedisStore
-from moie_worker.plan.flow import Settlement
 from moie_worker.plan.states import Outcome, Place
-from tests.cli_kit import Cli, cli, digest
+from tests.cli_kit import PLAN, Cli, cli, digest, settled
 
 __all__ = ["cli"]
-
-PLAN = """
-version: 3
-meta: {project: A project}
-phases:
-  - id: 1
-    name: ONE
-    jobs:
-      - {id: "1.1", task: good, verification_cmd: "true"}
-      - {id: "1.2", task: bad, verification_cmd: "false"}
-  - id: 2
-    name: TWO
-    approval: required
-    jobs: [{id: "2.1", task: later, verification_cmd: "true"}]
-  - id: 5
-    name: FIVE
-    jobs: [{id: "5.1", task: watch, status: cyclic, verification_cmd: "true", schedule: {every: 10m}, start: at_load}]
-"""
 
 
 @pytest.fixture
@@ -41,21 +20,8 @@ def store(redis_url: str, cli: Cli, tmp_path: Path) -> RedisStore:
     file.write_text(PLAN)
     cli.says("load", str(file))
     made = RedisStore(connect(redis_url), "default")
-    verify(made, "1.1")
+    settled(made, "1.1", duration_ms=12)
     return made
-
-
-def verify(store: RedisStore, job: str, place: Place = Place.COMPLETED, reason: str = "") -> None:
-    """Let a due job come to an end; what else is offered is given back."""
-    outcome = Outcome.PASSED if place is Place.COMPLETED else Outcome.BROKEN
-    for hint in store.reserve("default", 10, f"t-{job}").hints:
-        for attempt in store.begin(hint, f"n-{hint.id}", "w@h", timedelta(seconds=30)):
-            if attempt.definition.id != job:
-                store.release([attempt.token], hint, done=True)
-                continue
-            evidence = json.dumps({"outcome": outcome, "message": "it — ended\n", "head": "tab\there"})
-            told = Settlement(attempt.token, job, outcome, place, reason=reason, evidence=evidence, duration_ms=12)
-            store.settle([told], hint, done=True)
 
 
 def take(cli: Cli) -> dict[str, str]:
@@ -70,7 +36,7 @@ def test_a_restore_into_an_empty_redis_has_the_digest_that_was_saved(
     cli: Cli, store: RedisStore, redis_client: "redis.Redis"
 ) -> None:
     cli.says("approve", "2", "--why", "looked at it")
-    verify(store, "1.2", Place.DEAD, "cannot be run")
+    settled(store, "1.2", Outcome.BROKEN, Place.DEAD, reason="cannot be run")
     before = take(cli)
     evidence = store.job("1.1").evidence
     redis_client.flushall()
@@ -96,7 +62,7 @@ def test_it_is_kept_in_redis_and_on_disk_for_its_owner_only(cli: Cli, store: Red
 
 def test_a_rollback_is_told_before_and_undone_by_another(cli: Cli, store: RedisStore) -> None:
     before = take(cli)
-    verify(store, "1.2")
+    settled(store, "1.2")
     seen = digest(store.client)
     told = cli.json("rollback", "--to", before["name"], "--dry-run")
     assert told["changes"] == {"completed -> open": ["1.2"]}

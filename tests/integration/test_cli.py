@@ -15,35 +15,16 @@ from moie_worker.adapters.redis.connect import connect
 from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
 from moie_worker.adapters.redis.fleet import RedisFleet
 from moie_worker.adapters.redis.store import RedisStore
-from moie_worker.plan.flow import Settlement
 from moie_worker.plan.letters import Death, LetterKind
 from moie_worker.plan.presence import Beat, Worker
 from moie_worker.plan.states import Outcome, Place
 from moie_worker.plan.times import Ms
-from tests.cli_kit import Cli, cli, digest
+from tests.cli_kit import PLAN, Cli, cli, digest, settled
 
 __all__ = ["cli"]
 
 DATA = Path(__file__).parents[1] / "data"
 V1, V2 = DATA / "sovereign_state_v1.json", DATA / "sovereign_state_v2.json"
-PLAN = """
-version: 3
-meta: {project: A project}
-reserved: [{ids: [3, 4], reason: later}]
-phases:
-  - id: 1
-    name: ONE
-    jobs:
-      - {id: "1.1", task: good, verification_cmd: "true", priority: 2, estimate: 1 h, files: [a.py], risks: [it may]}
-      - {id: "1.2", task: bad, verification_cmd: "echo password=sesame; exit 3"}
-  - id: 2
-    name: TWO
-    approval: required
-    jobs: [{id: "2.1", task: later, verification_cmd: "true"}]
-  - id: 5
-    name: FIVE
-    jobs: [{id: "5.1", task: watch, status: cyclic, verification_cmd: "true", schedule: {every: 10m}, start: at_load}]
-"""
 
 
 @pytest.fixture
@@ -63,21 +44,6 @@ def store(redis_url: str) -> RedisStore:
 @pytest.fixture
 def fleet(redis_url: str) -> RedisFleet:
     return RedisFleet(connect(redis_url))
-
-
-def settled(store: RedisStore, job: str, outcome: Outcome, place: Place, **fields: Any) -> None:
-    """Let a due job be attempted by nobody in particular."""
-    hints = store.reserve("default", 10, "t").hints
-    for hint in hints:
-        for attempt in store.begin(hint, f"n-{hint.id}", "w@h", timedelta(seconds=30)):
-            if attempt.definition.id == job:
-                evidence = json.dumps({"outcome": outcome, "message": f"it {outcome}", "head": "password=sesame\n"})
-                told = Settlement(
-                    attempt.token, job, outcome, place, message=f"it {outcome}", evidence=evidence, **fields
-                )
-                store.settle([told], hint, done=True)
-            else:
-                store.release([attempt.token], hint, done=True)
 
 
 # -- loading ----------------------------------------------------------------------------------------

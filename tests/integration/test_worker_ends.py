@@ -13,7 +13,7 @@ from tests.shell_kit import alive
 pytestmark = pytest.mark.integration
 
 PATIENCE_S = 2.0  # how long a command may go on
-SLACK_S = 4.0  # what Celery takes to end besides
+SLACK_S = 20.0  # what Celery takes to end besides, on a busy machine; the command takes far longer
 
 
 def running(farm: Farm, seconds: str) -> str:
@@ -29,7 +29,7 @@ def running(farm: Farm, seconds: str) -> str:
 
 def taken_over(farm: Farm, token: str) -> None:
     """The command is dead, and another worker begins the job at once, charged with nothing."""
-    wait_until(lambda: not alive(token), "the command is dead", 1)
+    wait_until(lambda: not alive(token), "the command is dead", 10)
     farm.worker("w2")
     wait_until(lambda: len(farm.told()) == 2, "another worker began the job", 20)
     job = farm.store.job("long")
@@ -63,6 +63,6 @@ def test_a_worker_that_ends_at_once_leaves_no_command(farm: Farm) -> None:
     farm.settings |= {"MOIE_LEASE": "3s", "MOIE_RENEW": "1s"}
     token = running(farm, "60")
     assert farm.stop("w1", signal.SIGQUIT) < SLACK_S
-    wait_until(lambda: not alive(token), "the command is dead", 1)
+    wait_until(lambda: not alive(token), "the command is dead", 10)
     farm.worker("w2")
     wait_until(lambda: len(farm.told()) == 2, "another worker began the job", 20)
