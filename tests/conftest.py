@@ -131,22 +131,29 @@ def redis_server() -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture
-def redis_url(redis_server: RedisServer, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of an empty Redis. Fails the test that leaves keys which stay for ever and are not meant to."""
+@pytest.fixture(scope="session")
+def session_client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
+    """A client of the session's Redis; texts, not bytes. One for all: to connect takes as long as most tests."""
     with redis.Redis.from_url(redis_server.url, decode_responses=True) as client:
-        client.flushall()
-        yield redis_server.url
-        beside_broker = any(request.node.get_closest_marker(name) for name in BESIDE_BROKER)
-        leaked = leaked_keys(client, own_only=beside_broker)
+        yield client
+
+
+@pytest.fixture
+def redis_url(
+    redis_server: RedisServer, session_client: "redis.Redis", request: pytest.FixtureRequest
+) -> Iterator[str]:
+    """The address of an empty Redis. Fails the test that leaves keys which stay for ever and are not meant to."""
+    session_client.flushall()
+    yield redis_server.url
+    beside_broker = any(request.node.get_closest_marker(name) for name in BESIDE_BROKER)
+    leaked = leaked_keys(session_client, own_only=beside_broker)
     assert not leaked, f"keys that neither expire nor stand in keys.PERMANENT: {leaked}"
 
 
 @pytest.fixture
-def redis_client(redis_url: str) -> Iterator["redis.Redis"]:
+def redis_client(redis_url: str, session_client: "redis.Redis") -> "redis.Redis":
     """A client of the empty Redis; texts, not bytes."""
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        yield client
+    return session_client
 
 
 @pytest.fixture
@@ -157,8 +164,8 @@ def broker_url(redis_server: RedisServer, redis_url: str) -> str:
 
 def leaked_keys(client: "redis.Redis", *, own_only: bool) -> list[str]:
     """Keys without a time to live that nobody declared permanent; with `own_only`, a broker's keys are let be."""
-    stay = [key for key in client.scan_iter(count=1000) if client.ttl(key) == -1]
-    return sorted(key for key in stay if not PERMANENT.fullmatch(key) and (key.startswith(OWN) or not own_only))
+    undeclared = [key for key in client.scan_iter(count=1000) if not PERMANENT.fullmatch(key)]
+    return sorted(key for key in undeclared if (key.startswith(OWN) or not own_only) and client.ttl(key) == -1)
 
 
 @pytest.fixture
