@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
-def wait_until(true: Callable[[], object], what: str, seconds: float = 20) -> None:
+def wait_until(true: Callable[[], object], what: str, seconds: float = 60) -> None:
     """Ask again and again; the one place where these tests wait for the world."""
     end = time.monotonic() + seconds
     while not true():

@@ -165,5 +165,5 @@ def test_beat_answers_a_ping_and_ends_at_once_when_asked(shop: Shop) -> None:
     ping.wait()
     assert "celerybeat@" in shop.farm.log("ping")
     assert "pong" in shop.farm.log("ping")
-    assert shop.farm.stop("b1") < 2
+    assert shop.farm.stop("b1") < 5
     assert shop.farm.fleet.beats() == ([], [])
