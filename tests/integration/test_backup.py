@@ -81,9 +81,9 @@ def kinds(cli: Cli) -> list[str]:
 
 def promoted(cli: Cli, store: RedisStore) -> None:
     """The second phase is reached; no heartbeat comes."""
-    verify(store, "1.2")
+    settled(store, "1.2")
     cli.says("approve", "2")
-    verify(store, "2.1")
+    settled(store, "2.1")
     assert len(store.captures()) == 2
 
 
