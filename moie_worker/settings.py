@@ -145,6 +145,9 @@ class Settings(BaseSettings):
         "A command that is a text needs `sh`. Without it: any.",
         json_schema_extra={"shown_default": "–"},
     )
+    policies: Home | None = Field(
+        None, description="A file of rules about what may run on this machine. Without it: no rules."
+    )
     receipts_kept: int = Field(
         100_000,
         ge=1,

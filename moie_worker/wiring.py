@@ -20,6 +20,7 @@ from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
 from moie_worker.adapters.redis.fleet import RedisFleet
 from moie_worker.adapters.redis.keys import Keys
 from moie_worker.adapters.redis.notebook import RedisNotebook
+from moie_worker.adapters.redis.rulings import RedisRulings
 from moie_worker.adapters.redis.run_log import RedisRunLog
 from moie_worker.adapters.redis.snapshots import RedisShelf
 from moie_worker.adapters.redis.store import RedisStore
@@ -29,10 +30,12 @@ from moie_worker.adapters.shell_rights import Rights
 from moie_worker.adapters.shell_spawn import base_environment as shell_base
 from moie_worker.adapters.shell_user import why_not_as
 from moie_worker.adapters.snapshot_folder import SnapshotFolder, plans_in
-from moie_worker.errors import InputError, MoieError
+from moie_worker.errors import DocumentError, InputError, MoieError
+from moie_worker.heart.policing import Policing
 from moie_worker.heart.receipts import Sealer
 from moie_worker.heart.snapshots import Keeper, before_heartbeat, gone
 from moie_worker.plan.doctor import Held
+from moie_worker.plan.policies import Policies, read_policies
 from moie_worker.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -190,6 +193,30 @@ class System:
     def snapshots(self) -> Path:
         """Where this machine keeps snapshots, a directory for each plan."""
         return self.settings.home / "snapshots"
+
+    @cached_property
+    def policies(self) -> Policies | None:
+        """The rules of this machine; None where there are none. Raises InputError for a file that holds none."""
+        file = self.settings.policies
+        if file is None:
+            return None
+        try:
+            return read_policies(file.read_bytes(), str(file))
+        except OSError as error:
+            raise InputError(f"MOIE_POLICIES: {file} cannot be read: {error.strerror}") from None
+        except DocumentError as error:
+            raise InputError("\n".join(f"{file}: {problem}" for problem in error.problems)) from None
+
+    def policing(self, plan: str, worker: str) -> Policing | None:
+        """What keeps the rules for a plan on a worker; None where there are none. Raises InputError."""
+        rules = self.policies
+        if rules is None:
+            return None
+        return Policing(plan, worker, rules, self.rulings(plan), self.store(plan).overview)
+
+    def rulings(self, plan: str | None = None) -> RedisRulings:
+        """What rules decided about a plan, and whose turn it is."""
+        return RedisRulings(self.client, plan or self.settings.plan)
 
     def dead_letters(self, plan: str | None = None) -> RedisDeadLetters:
         """The dead letters of a plan, of tasks and of messages."""

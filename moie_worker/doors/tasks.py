@@ -84,6 +84,7 @@ def desk(plan: str, _pid: int, worker: str) -> hints.Desk:
         patience=told.patience,
         alerts=system.alerts,
         authors=system.authors,
+        policing=system.policing(plan, worker),
     )
 
 
@@ -146,11 +147,13 @@ def _on_init(sender: Any, **_: Any) -> None:
 def _check_rights() -> None:
     """A worker that cannot tell whom it trusts, or hold its commands as it was told, ends here, not at each job."""
     try:
-        held = here().rights
+        held, rules = here().rights, here().policies
         named = ", ".join(f"{key.name} ({key.id})" for key in here().trusted_authors)
     except MoieError as error:
         sys.stderr.write(f"moie-worker: {error}\n")
         raise SystemExit(error.exit_code) from None
+    if rules is not None:
+        log.info("%d policies of %s say what may run", len(rules.policies), here().settings.policies)
     if held.apart:
         log.info("commands run in PID namespaces")
     if named:

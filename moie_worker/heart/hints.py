@@ -13,31 +13,23 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Protocol, TypeVar
 
 from moie_worker.errors import MoieError
 from moie_worker.heart import refusals, regressions
 from moie_worker.heart.attempt import Run, Tools, opened, perform
+from moie_worker.heart.policing import Policing
+from moie_worker.heart.quietly import quietly
 from moie_worker.heart.receipts import signed
 from moie_worker.plan.decide import crashed
 from moie_worker.plan.flow import Attempt, Hint, Settlement
 from moie_worker.plan.limits import FLUSH_MS, HINT_MS, OVERTIME_MS
 from moie_worker.plan.states import OnLeaseLost, Outcome
-from moie_worker.ports import Alerts, Fleet, Stop, Store, Verifier
+from moie_worker.ports import Alerts, ClosingStop, Fleet, Store, Verifier
 
-T = TypeVar("T")
 LOST = "its lease was lost"
 LEAVING = "the worker shuts down"
 
 log = logging.getLogger(__name__)
-
-
-class ClosingStop(Stop, Protocol):
-    """A stop whose descriptors can be given back."""
-
-    def close(self) -> None:
-        """Give them back."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -55,6 +47,7 @@ class Desk:
     patience: timedelta  # how long a running command may go on after the worker was asked to end
     alerts: Alerts
     authors: Verifier | None = None  # None: signatures are not looked at
+    policing: Policing | None = None  # None: there are no policies
 
 
 @dataclass
@@ -92,6 +85,7 @@ def work(hint: Hint, desk: Desk) -> dict[str, int]:
     try:
         for attempt in attempts:
             stops.append(_open(batch, attempt, desk))
+        _rule(batch, desk)
         _register(list(batch.waiting), desk, asked)
         _drive(batch, desk)
         refusals.tell(desk.alerts, desk.tools.plan, batch.grave)
@@ -118,6 +112,13 @@ def _open(batch: Batch, attempt: Attempt, desk: Desk) -> ClosingStop:
     else:
         batch.unsettled.append(found)
     return stop
+
+
+def _rule(batch: Batch, desk: Desk) -> None:
+    """Take out what policies refuse or make wait."""
+    for settlement in desk.policing.stopped(batch.waiting) if desk.policing else ():
+        batch.waiting.remove(batch.runs.pop(settlement.token))
+        batch.unsettled.append(settlement)
 
 
 def _register(runs: list[Run], desk: Desk, sent_at: float) -> None:
@@ -169,7 +170,7 @@ def _run_waiting(batch: Batch, desk: Desk) -> None:
 def _perform(run: Run, desk: Desk) -> Settlement:
     """An error of ours ends the attempt and is told; it must not end the thread with the job in hand."""
     try:
-        return perform(run, desk.tools, lambda *slot: bool(_quietly(lambda: desk.store.arm(*slot), "arm")))
+        return perform(run, desk.tools, lambda *slot: bool(quietly(lambda: desk.store.arm(*slot), "arm")))
     except Exception as error:
         log.exception("attempt %s at job %s met an error of moie-worker", run.attempt.token, run.job.id)
         return crashed(run.attempt, f"an error of moie-worker, see its log: {type(error).__name__}: {error}")
@@ -217,7 +218,7 @@ def _give_back(batch: Batch, desk: Desk) -> None:
             break
     if tokens:
         _count(batch, "given back", len(tokens))
-        _quietly(lambda: desk.store.release(tokens, batch.hint, False), "release")
+        quietly(lambda: desk.store.release(tokens, batch.hint, False), "release")
 
 
 def _renew(batch: Batch, desk: Desk) -> None:
@@ -227,7 +228,7 @@ def _renew(batch: Batch, desk: Desk) -> None:
     if not tokens:
         return
     sent_at = desk.tools.clock.monotonic()
-    answers = _quietly(lambda: desk.store.renew(tokens, desk.lease, batch.hint), "renew")
+    answers = quietly(lambda: desk.store.renew(tokens, desk.lease, batch.hint), "renew")
     if answers is None:
         return
     batch.held_until = sent_at + desk.lease.total_seconds()
@@ -258,7 +259,7 @@ def _settle(batch: Batch, desk: Desk, *, done: bool) -> bool:
         _count(batch, settlement.outcome.replace("_", " "), 1)
     batch.grave += (each for each in batch.unsettled if each.outcome is Outcome.REFUSED or regressions.opens(each))
     batch.unsettled.clear()
-    _quietly(lambda: desk.fleet.ring(desk.tools.plan), "ring")
+    quietly(lambda: desk.fleet.ring(desk.tools.plan), "ring")
     return True
 
 
@@ -289,12 +290,3 @@ def _finish(batch: Batch, desk: Desk) -> None:
 
 def _count(batch: Batch, what: str, number: int) -> None:
     batch.summary[what] = batch.summary.get(what, 0) + number
-
-
-def _quietly(call: Callable[[], T], what: str) -> T | None:
-    """Call Redis; when it does not do it say so and go on: leases and sweeps put it right."""
-    try:
-        return call()
-    except MoieError as error:
-        log.warning("cannot %s: %s", what, error)
-        return None

@@ -129,6 +129,19 @@ def refused(attempt: Attempt, why: str) -> Settlement:
     return _given_up(attempt, Outcome.REFUSED, why, max(attempt.definition.period_ms, REFUSED_PAUSE_MS))
 
 
+def postponed(attempt: Attempt, why: str, wait: Ms) -> Settlement:
+    """The settlement of an attempt that may not run yet: it comes again later, uncounted, for the slot it has."""
+    return Settlement(
+        token=attempt.token,
+        job=attempt.definition.id,
+        outcome=Outcome.CANCELLED,
+        place=Place.TIMED,
+        due=attempt.started_at + wait,
+        slot=attempt.slot,
+        message=why,
+    )
+
+
 def _given_up(attempt: Attempt, outcome: Outcome, why: str, pause: Ms) -> Settlement:
     cyclic = attempt.definition.cyclic
     return Settlement(

@@ -2,10 +2,11 @@
 
 from moie_worker.ports.actions import Action, ActionContext, Item, Notebook, Pause
 from moie_worker.ports.memory import Alerts, Chain, DeadLetterBox, Meter, RunLog
+from moie_worker.ports.policies import Decided, Effect, Rulings
 from moie_worker.ports.receipts import Drop, Receipts, Waiting
 from moie_worker.ports.signing import Signer, Verifier
 from moie_worker.ports.store import Fleet, Store
-from moie_worker.ports.world import Clock, Command, Evidence, Files, Runner, Stop
+from moie_worker.ports.world import Clock, ClosingStop, Command, Evidence, Files, Runner, Stop
 
 __all__ = [
     "Action",
@@ -13,9 +14,12 @@ __all__ = [
     "Alerts",
     "Chain",
     "Clock",
+    "ClosingStop",
     "Command",
     "DeadLetterBox",
+    "Decided",
     "Drop",
+    "Effect",
     "Evidence",
     "Files",
     "Fleet",
@@ -24,6 +28,7 @@ __all__ = [
     "Notebook",
     "Pause",
     "Receipts",
+    "Rulings",
     "RunLog",
     "Runner",
     "Signer",

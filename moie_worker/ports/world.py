@@ -37,6 +37,14 @@ class Stop(Protocol):
         ...
 
 
+class ClosingStop(Stop, Protocol):
+    """A stop whose descriptors can be given back."""
+
+    def close(self) -> None:
+        """Give them back."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A command to run: a text is given to `sh -c`, a list is executed as it is."""

@@ -10,9 +10,11 @@ from typing import Any
 from moie_worker.adapters.memory import MemoryStore
 from moie_worker.adapters.memory.core import ManualTime
 from moie_worker.adapters.memory_notebook import MemoryNotebook
+from moie_worker.adapters.memory_rulings import MemoryRulings
 from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart.attempt import Tools
 from moie_worker.heart.hints import Desk
+from moie_worker.heart.policing import Policing
 from moie_worker.plan.chain import Mark, Pulse, Station, Trace
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.flow import Answer, Attempt, Hint, Overview, Settlement
@@ -243,6 +245,7 @@ class Heart:
     threads: int = 1
     asked_to_leave: bool = False
     authors: Verifier | None = None
+    policing: Policing | None = None
 
     def __post_init__(self) -> None:
         self.clock = HandClock(ManualTime())
@@ -251,6 +254,7 @@ class Heart:
         self.runner = FakeRunner()
         self.files = FakeFiles()
         self.alerts = HeldAlerts()
+        self.rulings = MemoryRulings(lambda: self.clock.redis.now)
         self.actions = FakeActions()
         self.stops: list[Flag] = []
         self.tools = Tools(
@@ -265,6 +269,7 @@ class Heart:
             leaving=lambda: self.asked_to_leave, threads=self.threads, lease=timedelta(seconds=30),
             renew=timedelta(seconds=10), patience=timedelta(seconds=20), alerts=self.alerts,
             authors=self.authors,
+            policing=self.policing,
         )  # fmt: skip
 
     def make_stop(self) -> Flag:

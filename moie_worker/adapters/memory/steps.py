@@ -166,6 +166,8 @@ class Steps(Reverifying):
         if this.fresh:
             state.attempts = 0
             state.losses = 0 if this.duration_ms else state.losses
+        elif this.outcome is Outcome.CANCELLED:
+            state.attempts -= 1
         if state.definition.cyclic and this.slot:
             state.slot = this.slot
         match this.place:

@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from moie_worker.doors.cli.files import read_document, shown
 from moie_worker.doors.cli.output import Styled, plural, print_json, print_table
 from moie_worker.plan.lint.prove import CHECK, check_text, flaky, negative, proven
 from moie_worker.plan.lint.report import Finding, finding_document, lint
-from moie_worker.plan.model import Job
+from moie_worker.plan.model import Job, Plan
+from moie_worker.plan.policies import Decision, foresee
 from moie_worker.wiring import System
 
 HEADERS = ("job", "rule", "message")
@@ -35,14 +36,22 @@ def lint_command(file: str, prove: bool, runs: int | None, as_json: bool) -> Non
     """
     plan = read_document(file).plan
     jobs = [job for _, job in plan.jobs() if job.verification_cmd is not None]
-    found = lint(plan)
+    system = System(settings.load())
+    found = [*lint(plan), *_refused(system, plan)]
     if prove or runs:
-        found += _run(System(settings.load()), jobs, prove=prove, runs=runs or 0)
+        found += _run(system, jobs, prove=prove, runs=runs or 0)
     if as_json:
         print_json([finding_document(one) for one in found])
     else:
         _say(file, found, len(jobs))
     raise click.exceptions.Exit(1 if found else 0)
+
+
+def _refused(system: System, plan: Plan) -> Iterator[Finding]:
+    """The jobs that the policies of this machine will refuse."""
+    for one in foresee(system.policies, system.settings.plan, plan) if system.policies else ():
+        if one.policy.decide is not Decision.THROTTLE:
+            yield Finding(one.job, "policy", one.message)
 
 
 def _run(system: System, jobs: Sequence[Job], *, prove: bool, runs: int) -> list[Finding]:

@@ -58,6 +58,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Guard": {
         "keys": ("keys", "make, list, show, trust: who may sign plans and receipts."),
         "receipts": ("receipts", "list, export, verify: the proof of what was done."),
+        "policies": ("policies", "list, explain, decisions: rules about what may run."),
         "acl": ("acl", "Users of Redis that may do no more than their work needs."),
     },
 }

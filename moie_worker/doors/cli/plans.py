@@ -10,6 +10,7 @@ from moie_worker.doors.cli.acting import confirm
 from moie_worker.doors.cli.desk import Desk, acts, json_option
 from moie_worker.doors.cli.files import read_document
 from moie_worker.doors.cli.output import plural, print_json, progress_bar
+from moie_worker.doors.cli.policies import say_policies
 from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart.trust import signed
 from moie_worker.plan.compile import compile_plan
@@ -64,6 +65,7 @@ def load_command(desk: Desk, file: str, dry_run: bool, yes: bool, sign_key: str 
     found = read_document(file)
     if not as_json:
         say_report(found.report)
+        say_policies(desk.system, found.plan)
     compiled = compiled_for(desk.system, found.plan, author)
     result, revision = load(desk, compiled, dry_run=dry_run, yes=yes)
     if as_json:

@@ -35,6 +35,8 @@ status     {plan, sovereign, current_phase, last_heartbeat, heartbeat_age_s, rev
 jobs       [{id, phase, task, status, outcome, attempts, due_at, last_error}]
 health     {status, heartbeat: {status, age_s}, workers, jobs: [{id, status, message, runs, failures, failure_share}]}
 dead list  [{id, kind, job, reason, attempts, first_at, last_at, replayed_at}]
+policies   list: the rules as their file says them. explain: {facts: {plan, job, queue, action, user, programs},
+            ruled: {policy, decision, why}}. decisions: [{at, job, policy, decision, effect, message, worker}]
 journal    [{id, at, event, job, who, why, data, message}]
 acting     {id, changed, message} of a plan or phase, [{id, changed, message}] of jobs and dead letters
 ```

@@ -10,6 +10,8 @@ local function place(job, st, def, this)
   if this.fresh then
     st.attempts = 0
     if this.duration_ms > 0 then st.losses = 0 end
+  elseif this.outcome == 'cancelled' then
+    st.attempts = st.attempts - 1
   end
   if def.cyclic and this.slot > 0 then st.slot = this.slot end
   if this.place == 'ready' then return ready(job, st, def, now) end
