@@ -22,6 +22,7 @@ class Key:
         self.key_id = key_id
         self.signatures = 0
         self._private = Ed25519PrivateKey.generate()
+        self._public = self._private.public_key()
 
     def sign(self, data: bytes) -> bytes:
         self.signatures += 1
@@ -29,7 +30,7 @@ class Key:
 
     def signed(self, data: bytes, signature: bytes) -> bool:
         try:
-            self._private.public_key().verify(signature, data)
+            self._public.verify(signature, data)
         except InvalidSignature:
             return False
         return True

@@ -35,7 +35,7 @@ times = st.sampled_from(
 extras = st.dictionaries(
     words | st.sampled_from(["priority", "estimate", "files", "risks", "schedule", "timeout", "kept", "order", "env"]),
     anything,
-    max_size=4,  # of each mapping: a document has about ten
+    max_size=3,  # of each mapping: a document has about six
 )
 
 
@@ -47,7 +47,7 @@ def shuffled(draw: st.DrawFn, /, **fields: Any) -> dict[str, Any]:
 
 @st.composite
 def v2_documents(draw: st.DrawFn) -> dict[str, Any]:
-    phase_ids = sorted(draw(st.sets(st.integers(0, 30), min_size=1, max_size=4)))
+    phase_ids = sorted(draw(st.sets(st.integers(0, 30), min_size=1, max_size=3)))
     said = {"project": words, "operator": words, "mode": st.just("daemon"), "current_phase": st.none()}
     meta = shuffled(**said, boot_time=times, last_heartbeat=st.none() | times)
     return {"meta": draw(meta), "phases": [draw(v2_phases(number, phase_ids)) for number in phase_ids]}
@@ -55,7 +55,7 @@ def v2_documents(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def v2_phases(draw: st.DrawFn, number: int, phase_ids: list[int]) -> dict[str, Any]:
-    jobs = [draw(v2_jobs(f"{number}.{index}")) for index in range(draw(st.integers(1, 3)))]
+    jobs = [draw(v2_jobs(f"{number}.{index}")) for index in range(draw(st.integers(1, 2)))]
     earlier = st.lists(st.sampled_from([one for one in phase_ids if one < number] or [99]), max_size=2)
     needs: dict[str, Any] = draw(
         st.sampled_from([{}, {"depends_on": earlier}, {"depends_on": anything.filter(_is_no_list_of_ids)}])
