@@ -109,7 +109,7 @@ class Settings(BaseSettings):
         timedelta(seconds=10), description="How often a worker renews its leases. At most half of `MOIE_LEASE`."
     )
     sweep: Duration = Field(
-        timedelta(seconds=1), description="The longest time for which beat does not look at what is due."
+        timedelta(milliseconds=750), description="The longest time for which beat does not look at what is due."
     )
     patience: Duration = Field(
         timedelta(seconds=5),

@@ -37,6 +37,7 @@ from tests.conftest import redis_executable
 
 TAIL = 4000  # characters of each log that a failing test shows
 PATIENCE_S = 30.0
+LOADING_S = 120.0  # of a Redis that comes back with much to read, on a machine that has much to do
 Process = "subprocess.Popen[bytes]"
 
 
@@ -99,7 +100,12 @@ class Server:
         )
         with (self._where / "log").open("ab") as log:
             self._process = spawn(Launch([*self._before, redis_executable(), "-"], stdin=configuration.encode()), log)
-        self.client.ping()
+        wait_until(self._answers, "Redis has loaded its data", LOADING_S)
+
+    def _answers(self) -> bool:
+        with suppress(redis.BusyLoadingError):
+            return bool(self.client.ping())
+        return False
 
     def kill(self) -> None:
         """End it as a crash does."""

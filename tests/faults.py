@@ -38,13 +38,17 @@ FAULTS = {
 HEAD = """# Faults
 
 What was done to the system, and what became of it. `make chaos` runs all of it and writes this page;
-`make test` runs the rows without *whole*. Rows of `chaos/` held when the oracle did, `tests/chaos/oracle.py`: no job
+`make test` runs the rows without *whole*. A part of it (`make chaos ARGS='-k network'`) writes its own rows anew and
+keeps the others. Rows of `chaos/` held when the oracle did, `tests/chaos/oracle.py`: no job
 runs without a live lease, the places add up to what was loaded, each job was settled once and by its last attempt, no
 command is left behind, and the plan ended by itself.
 
 | fault | test | result | seconds | runs again | recovery, s |
 |---|---|---|---|---|---|
 """
+
+NOT_RUN = "not run"
+CELLS = 6
 
 
 @dataclass
@@ -63,7 +67,7 @@ class Row:
     name: str
     whole: bool
     figures: Figures = field(default_factory=Figures)
-    result: str = "not run"
+    result: str = NOT_RUN
     seconds: float = 0.0
 
     def text(self) -> str:
@@ -110,18 +114,28 @@ class Programme:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._page is not None:
-            self._page.write_text(self.table())
-            terminalreporter.write(self.table())
+            known = self._page.read_text() if self._page.exists() else ""
+            self._page.write_text(self.table(known))
+            terminalreporter.write(self.table(known))
 
-    def table(self) -> str:
-        """The page."""
+    def table(self, known: str) -> str:
+        """The page; what was not run this time stands there as it is known from an earlier run."""
+        earlier = {cells[1]: " | ".join(cells[1:]) for line in known.splitlines() if (cells := cells_of(line))}
         lines = []
         for number, fault in FAULTS.items():
             rows = [row for row in self._rows.values() if number in row.numbers]
-            lines += [f"| {number}. {fault} | {row.text()} |" for row in rows]
+            for row in rows:
+                text = row.text() if row.result != NOT_RUN else earlier.get(row.text().partition(" | ")[0], row.text())
+                lines.append(f"| {number}. {fault} | {text} |")
             if not rows:
                 lines.append(f"| {number}. {fault} | – | no test yet | | | |")
         return HEAD + "\n".join(lines) + f"\n\nSeed {self._seed}. `make chaos SEED={self._seed}` does the same again.\n"
+
+
+def cells_of(line: str) -> list[str]:
+    """Of a row of the table."""
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    return cells if len(cells) == CELLS and cells[1].startswith("`") else []
 
 
 FIGURES = pytest.StashKey[Figures]()

@@ -7,6 +7,7 @@ from typing import Any
 from celery.worker.consumer import Consumer
 
 from moie_worker.adapters.clock import SystemClock
+from moie_worker.doors.hints import version_fault
 from moie_worker.doors.poison_amqp import unreadable
 from moie_worker.doors.poison_schema import delivered_event_fault, delivered_fault
 from moie_worker.doors.post import Post
@@ -51,7 +52,7 @@ class PoisonConsumer(Consumer):  # type: ignore[misc]
 
         def handle_or_park(message: Any) -> None:
             fault = unreadable(message) or delivered_fault(message, SystemClock().now())
-            self._take(message, fault, lambda: handle(message))
+            self._take(message, fault or version_fault(message.headers), lambda: handle(message))
 
         return handle_or_park
 

@@ -28,7 +28,7 @@ class Reserved:
 
     hints: tuple[Hint, ...]
     more: bool  # there was more to do than one call does
-    next_due: Ms | None  # when the next timed job comes
+    next_due: Ms | None  # when to look again: the next timed job comes, or what was offered is taken back
 
 
 @dataclass(frozen=True, slots=True)

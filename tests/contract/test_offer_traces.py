@@ -218,6 +218,15 @@ def test_a_retry_comes_when_its_time_has_come_and_the_beat_is_told_when(trace: T
     assert trace.start("a")[1].attempts == 2
 
 
+def test_a_beat_is_told_when_what_another_one_reserved_and_did_not_publish_comes_back(trace: Trace) -> None:
+    trace.load(job("a", 1))
+    (hint,) = trace.store.reserve("default", 1, "dies").hints
+    seen = trace.store.reserve("default", 1, "lives")
+    assert (seen.hints, seen.next_due) == ((), trace.time.now + RESERVE_MS + 1)
+    trace.advance(RESERVE_MS + 1)
+    assert [again.jobs for again in trace.store.reserve("default", 1, "lives").hints] == [hint.jobs]
+
+
 def test_more_than_a_batch_of_jobs_is_looked_at_in_pieces(trace: Trace) -> None:
     trace.load(job("gate", 1), *(job(f"j{n:03}", 2) for n in range(600)))
     trace.do("gate")

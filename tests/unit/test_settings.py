@@ -31,7 +31,7 @@ def test_defaults_are_those_of_the_design() -> None:
     assert (loaded.lease, loaded.renew, loaded.sweep) == (
         timedelta(seconds=30),
         timedelta(seconds=10),
-        timedelta(seconds=1),
+        timedelta(milliseconds=750),
     )
     assert loaded.embedded
     assert loaded.home.name == "moie-worker"

@@ -15,6 +15,7 @@ class Offers(Core):
         if self.flags.loading:
             return Reserved((), more=False, next_due=None)
         more = self._maintain(queue)
+        offered = [self.jobs[job].score for job in self.of({Place.SENT}) if self.jobs[job].definition.queue == queue]
         hints = self.hints.setdefault(queue, {})
         for hint in [h for h, until in hints.items() if until < self.now]:
             del hints[hint]
@@ -26,6 +27,7 @@ class Offers(Core):
         if free > 0 and not (self.flags.paused or self.flags.cancelled):
             made = self._try_one(queue, stopped, name) if stopped else self._fill(queue, free, name)
         dues = [state.score for state in self.jobs.values() if state.place == Place.TIMED]
+        dues += [score + 1 for score in offered]
         if stopped and self.breakers[queue].retry_at > self.now:
             dues.append(self.breakers[queue].retry_at)
         return Reserved(tuple(made), more, int(min(dues)) if dues else None)

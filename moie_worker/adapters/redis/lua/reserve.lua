@@ -1,11 +1,13 @@
 -- Offer due jobs of one queue until its window is full. Nothing is begun: no token, no lease, no attempt.
 -- KEYS plan
 -- ARGV queue window name
--- RETURNS {more 0|1, next due ms or '', {hint id, job id, …}, …}
+-- RETURNS {more 0|1, when to look again ms or '', {hint id, job id, …}, …}
 -- USES time dead runs state phase move maintain breaker offer
 local queue, window, name = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 if loading then return {0, ''} end
 local more = maintain(queue)
+-- What another beat reserved and did not publish, because it died or froze, comes back when its time is over.
+local offered = tonumber(redis.call('ZRANGE', p .. 'sent:' .. queue, 0, 0, 'WITHSCORES')[2])
 local hints = p .. 'hints:' .. queue
 redis.call('ZREMRANGEBYSCORE', hints, '-inf', '(' .. text(now))
 local held = redis.call('HMGET', p .. 'plan', 'paused', 'cancelled', 'breaker:' .. queue)
@@ -22,9 +24,8 @@ if free > 0 and held[1] ~= '1' and held[2] ~= '1' then
   end
 end
 flush_counts()
-local next_due = redis.call('ZRANGE', p .. 'timed', 0, 0, 'WITHSCORES')[2] or ''
-if is_open(breaker) and breaker.retry_at > now then
-  next_due = text(math.min(tonumber(next_due) or breaker.retry_at, breaker.retry_at))
-end
+local next_due = tonumber(redis.call('ZRANGE', p .. 'timed', 0, 0, 'WITHSCORES')[2])
+if offered then next_due = math.min(next_due or offered + 1, offered + 1) end
+if is_open(breaker) and breaker.retry_at > now then next_due = math.min(next_due or breaker.retry_at, breaker.retry_at) end
 for _, hint in ipairs(made) do redis.call('ZADD', hints, text(now + LIMITS.RESERVE_MS), hint[1]) end
-return {more and 1 or 0, next_due, unpack(made)}
+return {more and 1 or 0, next_due and text(next_due) or '', unpack(made)}
