@@ -9,18 +9,22 @@ Two ways in which a lost connection ended the worker are closed here too.
 # mypy: disable-error-code="no-untyped-call"
 
 import functools
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from kombu.connection import Connection
 from kombu.transport import redis as kombu_redis
+from kombu.transport import virtual
 
 from moie_worker.adapters.clock import SystemClock
-from moie_worker.adapters.redis.connect import FORBIDDEN
+from moie_worker.adapters.redis.connect import FORBIDDEN, FullError
 from moie_worker.doors.poison_schema import broadcast_fault, message_fault
 from moie_worker.doors.task_letters import message_death
 from moie_worker.plan.letters import Death
+
+log = logging.getLogger(__name__)
 
 PARK = "park"  # the transport option: where the dead letters go
 Park = Callable[[Death], None]
@@ -78,9 +82,33 @@ class SievedRedis(kombu_redis.PrefixedStrictRedis):
         return SievedPubSub(self.connection_pool, global_keyprefix=self.global_keyprefix, park=self._park, **options)
 
 
+class BookOfTheFull(kombu_redis.QoS):
+    """Notes which messages are in our hands. A Redis that is full takes no notes, and kombu would end the worker.
+
+    Without the note a message is not offered again where this worker dies; without its removal it comes once more.
+    """
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """A message came."""
+        try:
+            super().append(message, delivery_tag)
+        except FullError as error:
+            log.warning("a message is not noted: %s", error)
+            virtual.QoS.append(self, message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """It is done with."""
+        try:
+            super().ack(delivery_tag)
+        except FullError as error:
+            log.warning("the note of a message stays: %s", error)
+            virtual.QoS.ack(self, delivery_tag)
+
+
 class SievedChannel(kombu_redis.Channel):
     """Makes its clients behind the sieve."""
 
+    QoS = BookOfTheFull
     from_transport_options: tuple[Any, ...] = (*kombu_redis.Channel.from_transport_options, PARK)
     park: Park
 

@@ -95,6 +95,7 @@ def test_redis_is_full(farm: Farm, figures: Figures) -> None:
         time.sleep(6)
         oracle.holds(farm, len(ids))
     recovered(farm, ids, figures)
+    assert [farm.processes[name].poll() for name in ("w1", "w2", "b1", "b2")] == [None] * 4, "nobody ended"
 
 
 def drop_everyone(farm: Farm) -> None:

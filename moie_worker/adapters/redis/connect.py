@@ -18,6 +18,7 @@ from moie_worker.sentinels import SCHEME as SENTINEL
 from moie_worker.sentinels import SentinelAddress
 
 Client = Redis  # for whoever passes one on without speaking to it
+FullError = redis_errors.OutOfMemoryError  # for whoever lets others speak to it
 
 DEADLINE = timedelta(seconds=5)
 RETRY_PAUSE_S = 0.1
