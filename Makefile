@@ -9,7 +9,7 @@ COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes
 	--no-header --no-annotate --upgrade
 RUN_LOCK := pyproject.toml requirements/build.in --extra http --extra arxiv
 
-.PHONY: help venv up test chaos soak fuzz check format bench simulate sbom audit lock clean
+.PHONY: help venv up test test-server chaos soak fuzz check format bench simulate sbom audit lock clean
 
 help:
 	@echo 'make up      install, then run the self-check plan: worker, beat, Flower, an embedded Redis (Ctrl-C ends it)'
@@ -24,6 +24,7 @@ help:
 	@echo 'make format  let ruff put the code in order'
 	@echo 'make bench   measure checks a second, loads, heartbeats, snapshots, idle cost and memory (BENCH=--quick for a quick try)'
 	@echo 'make lock    pin the newest versions that pyproject.toml allows (needs uv)'
+	@echo 'make test-server SERVER=/path/to/redis-server   run the contract and fault tests on another Redis or Valkey'
 	@echo 'make clean   remove the virtual environment and everything built'
 
 venv:
@@ -38,6 +39,12 @@ test: venv
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && trap 'exit 130' INT TERM && export COVERAGE_FILE="$$dir/coverage" && \
 	$(BIN)/coverage run -m pytest $(ARGS) && \
 	$(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=90
+
+# Contract and faults on any server binary: make test-server SERVER=/path/to/valkey-server
+SERVER_TESTS := tests/contract tests/chaos/test_redis_faults.py tests/chaos/test_redis_empty.py tests/chaos/test_sentinel.py
+test-server: venv
+	@MOIE_TEST_SERVER=$(or $(SERVER),$(error Say which one: make test-server SERVER=/path/to/redis-server)) \
+	$(BIN)/python -m pytest $(SERVER_TESTS) $(ARGS)
 
 SEED ?= 1
 BUDGET ?= 3600

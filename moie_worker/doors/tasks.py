@@ -111,7 +111,7 @@ def heart_beat(self: Any) -> str:
     who, pulse = str(self.request.hostname), pulse_of(self.request)
 
     def beat() -> heartbeat.Beaten:
-        beaten = heartbeat.beat_all(system.fleet, system.store, who, system.before_heartbeat, system.sealer(who))
+        beaten = heartbeat.beat_all(system.fleet, system.store, who, system.before_heartbeat, system.sealer(who), pulse)
         gone = system.all_gone()
         for told in gone.values():
             log.critical(told)

@@ -59,6 +59,7 @@ def beat_all(
     who: str,
     before: Callable[[str], str] = nothing,
     sealer: Sealer | None = None,
+    pulse: Pulse | None = None,
 ) -> Beaten:
     """One heartbeat of every plan; what is wrong with one keeps no other from its own. Raises UnreachableError.
 
@@ -68,7 +69,7 @@ def beat_all(
     without: dict[str, str] = {}
     for plan in fleet.plans():
         try:
-            said.append(beat(store(plan), fleet, who, before, sealer))
+            said.append(beat(store(plan), fleet, who, before, sealer, pulse))
         except UnreachableError:
             raise
         except MoieError as error:
@@ -79,7 +80,12 @@ def beat_all(
 
 
 def beat(
-    store: Store, fleet: Fleet, who: str, before: Callable[[str], str] = nothing, sealer: Sealer | None = None
+    store: Store,
+    fleet: Fleet,
+    who: str,
+    before: Callable[[str], str] = nothing,
+    sealer: Sealer | None = None,
+    pulse: Pulse | None = None,
 ) -> str:
     """One heartbeat of one plan; by itself it costs the same whatever the size of the plan. Returns its report.
 
@@ -103,6 +109,6 @@ def beat(
         said += f"\n{told}"
     if sealer and (sealed := sealer.seal(store, store.plan, snapshot.overview.now)):
         said += f"\n{sealed}"
-    store.beat(said, who)
+    store.beat(said, who, pulse.id if pulse else "")
     fleet.ring(store.plan)
     return said

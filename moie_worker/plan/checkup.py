@@ -10,7 +10,8 @@ from moie_worker.plan.flow import Overview
 from moie_worker.plan.health import heartbeat_health, history_of, job_health
 from moie_worker.plan.letters import RunHistory, Watched
 from moie_worker.plan.states import Health
-from moie_worker.plan.status import Crew, CyclicStanding, cyclic_fields
+from moie_worker.plan.status import Crew, CyclicStanding
+from moie_worker.plan.status_fields import cyclic_fields
 
 UNTIMED = timedelta(minutes=10)  # the interval of a watched task that does not say its own
 WELL = (Health.HEALTHY, Health.UNKNOWN)  # what has not run yet is no illness

@@ -11,6 +11,8 @@ from moie_worker.plan.flow import Overview
 from moie_worker.plan.health import heartbeat_health
 from moie_worker.plan.pace import Pace
 from moie_worker.plan.presence import Beat
+from moie_worker.plan.proof import Verdict
+from moie_worker.plan.receipt_state import ReceiptState
 from moie_worker.plan.states import Health
 from moie_worker.plan.status import Crew
 
@@ -172,6 +174,20 @@ def trust_finding(authors: Sequence[str]) -> Finding:
         "`moie keys trust FILE` on every machine with a worker"
     )
     return _judged("signatures", bool(authors), told, wrong, Level.NOTE)
+
+
+def receipts_finding(state: ReceiptState, verdict: Verdict | None) -> Finding:
+    """Whether the newest seal is trusted here; with a verdict, whether the whole chain is whole."""
+    if state.problem:
+        return Finding("receipts", Level.FAULT, state.problem)
+    if verdict is not None and verdict.problems:
+        more = f" and {len(verdict.problems) - 1} more" if len(verdict.problems) > 1 else ""
+        return Finding("receipts", Level.FAULT, f"{verdict.problems[0]}{more}: `moie receipts verify` names all")
+    told = " · ".join(state.words())
+    if verdict is not None:
+        return Finding("receipts", Level.OK, f"verified: {told}; signed by {', '.join(verdict.signers)}")
+    unread = "; `moie receipts verify` looks at every one" if state.sealed else ""
+    return Finding("receipts", Level.OK, told + unread)
 
 
 def chain_finding(sight: Sight) -> Finding:

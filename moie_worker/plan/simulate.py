@@ -15,7 +15,7 @@ from moie_worker.plan.model import Job
 from moie_worker.plan.needs import frontier, unmet
 from moie_worker.plan.schedule import due_at, next_slot
 from moie_worker.plan.states import Place
-from moie_worker.plan.status import time_or_none
+from moie_worker.plan.status_fields import time_or_none
 from moie_worker.plan.times import Ms
 
 STUCK = (Place.DEAD, Place.CANCELLED)

@@ -6,16 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 from moie_worker.plan.approval import answered, expires_at
-from moie_worker.plan.breaker import stopped_fields
 from moie_worker.plan.definition import PhaseDefinition
-from moie_worker.plan.fields import format_time
-from moie_worker.plan.flow import BEFORE_ANY, SOVEREIGN, Approval, JobView, Overview, Regression, Vote
+from moie_worker.plan.flow import BEFORE_ANY, SOVEREIGN, Approval, JobView, Overview, Regression
 from moie_worker.plan.health import history_of, job_health
 from moie_worker.plan.letters import RunHistory
 from moie_worker.plan.presence import Beat, Worker, slots
-from moie_worker.plan.regression import regression_fields
+from moie_worker.plan.receipt_state import ReceiptState
 from moie_worker.plan.states import Health, PhaseStatus, Place
-from moie_worker.plan.times import MILLISECOND, Ms, moment
+from moie_worker.plan.times import MILLISECOND, Ms
 
 DUE = (Place.READY, Place.SENT)
 
@@ -78,6 +76,7 @@ class Status:
     waiting: Sequence[JobView] = ()  # some of those whose check said no
     cyclic: Sequence[CyclicStanding] = ()
     regressed: Sequence[Regression] = ()  # some of those that hold no more
+    receipts: ReceiptState | None = None
 
     @property
     def sovereign(self) -> bool:
@@ -183,110 +182,6 @@ def cyclic_standing(view: JobView, runs: RunHistory, now: Ms) -> CyclicStanding:
     return CyclicStanding(view, runs, health, message)
 
 
-def time_or_none(at: Ms | None) -> str | None:
-    """ISO 8601 in UTC; None for None and for 0, which stands for no time."""
-    return format_time(moment(at)) if at else None
-
-
-def status_document(status: Status) -> dict[str, Any]:
-    """The stable fields of `moie status --json`, and some more."""
-    overview, flags, current = status.overview, status.overview.flags, status.current
-    age = status.heartbeat_age
-    return {
-        "plan": flags.name,
-        "project": status.meta.get("meta", {}).get("project", ""),
-        "sovereign": status.sovereign,
-        "sovereign_at": time_or_none(flags.sovereign_at) if status.sovereign else None,
-        "current_phase": current.id if current else None,
-        "last_heartbeat": time_or_none(flags.last_heartbeat),
-        "heartbeat_age_s": None if age is None else age.total_seconds(),
-        "heartbeats": flags.beats,
-        "revision": flags.revision,
-        "paused": flags.paused,
-        "cancelled": flags.cancelled,
-        "loading": flags.loading,
-        "due": status.count(*DUE),
-        "running": status.count(Place.RUNNING),
-        "waiting": status.count(Place.WAITING),
-        "later": status.count(Place.TIMED),
-        "blocked": status.count(Place.PARKED),
-        "dead_letters": overview.dead_letters,
-        "workers": [worker.name for worker in status.crew.workers],
-        "workers_gone": list(status.crew.workers_gone),
-        "beats": [beat.name for beat in status.crew.beats],
-        "beats_gone": list(status.crew.beats_gone),
-        "queues_without_worker": status.idle_queues,
-        "stopped_queues": stopped_fields(overview),
-        "phases": [phase_fields(phase) for phase in status.phases],
-        "reverified": sum(overview.looks.values()),
-        "regressed": overview.regressed,
-        "regressions": [regression_fields(regression) for regression in status.regressed],
-        "action_required": [
-            {"id": view.definition.id, "task": view.definition.job["task"], "message": last_message(view)}
-            for view in status.waiting
-        ],
-        "cyclic": [cyclic_fields(standing) for standing in status.cyclic],
-    }
-
-
-def phase_fields(phase: PhaseStanding) -> dict[str, Any]:
-    """A phase as `moie status --json` says it."""
-    return {
-        "id": phase.id,
-        "name": phase.name,
-        "status": str(phase.status),
-        "completed": phase.completed,
-        "total": phase.total,
-        "cyclic": phase.cyclic,
-        "approval": None if phase.asks is None else approval_fields(phase.asks),
-    }
-
-
-def approval_fields(asks: Asks) -> dict[str, Any]:
-    """What a phase asks, as `moie status --json` says it."""
-    return {
-        "persons": asks.persons,
-        "loaded_by": asks.approval.author or None,
-        "asked_at": time_or_none(asks.approval.asked),
-        "expires_at": time_or_none(asks.expires_at),
-        "approved": [_vote_fields(vote) for vote in asks.approval.yes],
-        "rejected": None if asks.approval.no is None else _vote_fields(asks.approval.no),
-    }
-
-
-def _vote_fields(vote: Vote) -> dict[str, Any]:
-    return {"who": vote.who, "why": vote.why, "at": time_or_none(vote.at)}
-
-
-def cyclic_fields(standing: CyclicStanding) -> dict[str, Any]:
-    """A cyclic job as `moie health --json` says it."""
-    runs = standing.runs
-    return {
-        "id": standing.view.definition.id,
-        "status": str(standing.health),
-        "message": standing.message,
-        "runs": runs.runs,
-        "failures": runs.failures,
-        "failure_share": runs.kept_failures / runs.kept if runs.kept else None,
-    }
-
-
 def last_message(view: JobView) -> str:
     """What the last attempt said; empty before the first."""
     return str(view.evidence.get("message", ""))
-
-
-def job_fields(view: JobView) -> dict[str, Any]:
-    """A job as `moie jobs --json` says it."""
-    outcome = view.evidence.get("outcome")
-    return {
-        "id": view.definition.id,
-        "phase": view.definition.phase,
-        "task": view.definition.job["task"],
-        "status": str(view.place),
-        "cyclic": view.definition.cyclic,
-        "outcome": outcome,
-        "attempts": view.attempts,
-        "due_at": time_or_none(view.due),
-        "last_error": last_message(view) if outcome not in (None, "passed") else None,
-    }

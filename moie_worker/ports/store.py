@@ -73,8 +73,11 @@ class Store(Receipts, Protocol):
         """Bring the next jobs to a loaded revision; returns how many are left, None when nothing loads."""
         ...
 
-    def beat(self, report: str, who: str) -> None:
-        """Record a heartbeat; waiting jobs that were looked at before it may be looked at again."""
+    def beat(self, report: str, who: str, pulse: str = "") -> None:
+        """Record a heartbeat; waiting jobs that were looked at before it may be looked at again.
+
+        `pulse` is the id under which a beat sent it; empty for one that somebody asked for.
+        """
         ...
 
     def expire(self, phase: int) -> bool:

@@ -84,6 +84,8 @@ def test_one_id_is_seen_at_every_link(chained: Chained) -> None:
     assert chain.trace().keys() == set(WAY)
     (pulse,) = {mark.pulse for mark in chain.trace().values()}
     assert Pulse.of(pulse.id) == pulse
+    written = chained.farm.journal("heartbeat")
+    assert pulse.id in {entry.data["pulse"] for entry in written}, "its record names it too"
     assert "Traceback" not in chained.farm.log("w1") + chained.farm.log("b1")
     assert chained.events() == []
 

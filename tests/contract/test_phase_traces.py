@@ -172,3 +172,16 @@ def test_an_idle_cyclic_job_is_never_offered(trace: Trace) -> None:
     assert trace.offered() == set()
     with pytest.raises(RefusedError, match="waits for"):
         trace.store.run("i", *WHO)
+
+
+def test_a_heartbeat_is_written_down_with_the_id_under_which_it_was_sent(trace: Trace) -> None:
+    trace.load(job("a", 1))
+    trace.store.beat("report", "w", "heartbeat:1800000000000")
+    trace.store.beat("another", "w")
+    sent, asked_for = trace.store.read_journal(2)
+    assert (sent.event, sent.who, sent.data) == (
+        "heartbeat",
+        "w",
+        {"report": "report", "pulse": "heartbeat:1800000000000"},
+    )
+    assert asked_for.data == {"report": "another"}, "somebody asked for this one"

@@ -139,6 +139,44 @@ def test_what_is_in_redis_can_be_verified_there(cli: Cli, sealed: RedisStore) ->
     assert "NOT PROVEN" in done.stdout
 
 
+def load_one(cli: Cli, folder: Path) -> None:
+    file = folder / "plan.yaml"
+    file.write_text("{version: 3, phases: [{id: 1, name: ONE, jobs: [{id: a, task: t, verification_cmd: 'true'}]}]}")
+    cli.says("load", str(file))
+
+
+def doctored(cli: Cli) -> dict[str, str]:
+    found: list[dict[str, str]] = json.loads(cli.run("doctor", "--json").stdout)
+    return next(each for each in found if each["check"] == "receipts")
+
+
+def test_status_and_doctor_say_where_the_receipts_stand(cli: Cli, sealed: RedisStore, tmp_path: Path) -> None:
+    load_one(cli, tmp_path)
+    key = KeyFolder(cli.home / "keys").signer("here", Role.WORKER).key_id
+    told = f"2 sealed · 1 wait for a heartbeat · 2027-01-15 08:00:00 UTC by w@h, key {key}"
+    assert told in cli.says("status")
+    found = cli.json("status")["receipts"]
+    assert (found["sealed"], found["waiting"], found["trusted"], found["signer"]) == (2, 1, True, key)
+    assert doctored(cli) == {
+        "check": "receipts", "status": "ok", "message": f"verified: {told}; signed by {key}"
+    }  # fmt: skip
+
+
+def test_a_receipt_that_was_changed_is_a_fault_for_the_doctor(cli: Cli, sealed: RedisStore, tmp_path: Path) -> None:
+    load_one(cli, tmp_path)
+    first = sealed.receipts_after("", 1)[0]
+    sealed.client.xdel(sealed.key("receipts"), first.id)
+    found = doctored(cli)
+    assert (found["status"], "`moie receipts verify` names all" in found["message"]) == ("fault", True)
+
+
+def test_a_seal_of_somebody_else_is_said(cli: Cli, sealed: RedisStore, tmp_path: Path) -> None:
+    load_one(cli, tmp_path)
+    (cli.home / "keys" / "here.worker.key").unlink()
+    assert "NOT TRUSTED: the newest seal is not signed by a key trusted here" in cli.says("status")
+    assert doctored(cli)["status"] == "fault"
+
+
 def test_an_export_goes_to_a_file_that_is_not_there_yet(cli: Cli, sealed: RedisStore, tmp_path: Path) -> None:
     file = str(tmp_path / "r.jsonl")
     assert cli.says("receipts", "export") == cli.run("receipts", "export", "-").stdout

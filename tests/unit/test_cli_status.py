@@ -20,11 +20,10 @@ from moie_worker.plan.status import (
     current_phase,
     cyclic_standing,
     is_sovereign,
-    job_fields,
     phase_standings,
     phase_status,
-    status_document,
 )
+from moie_worker.plan.status_fields import job_fields, status_document
 from moie_worker.plan.times import moment, ms_of
 
 NOW = ms_of(datetime(2026, 1, 1, tzinfo=UTC))

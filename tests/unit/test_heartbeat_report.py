@@ -157,7 +157,7 @@ def test_a_plan_that_cannot_be_read_keeps_no_other_from_its_heartbeat() -> None:
 
 def test_a_heartbeat_is_traced_to_its_record_and_says_which_plan_has_none() -> None:
     store, chain, pulse = FlakyStore(ManualTime()), HeldChain(), Pulse("heartbeat:7", 7)
-    traced(chain, pulse, lambda: beat_all(FakeFleet(), lambda _: store, "w"))
+    traced(chain, pulse, lambda: beat_all(FakeFleet(), lambda _: store, "w", pulse=pulse))
     assert chain.marks == [(Station.BEGUN, pulse, ""), (Station.RECORDED, pulse, "")]
     store.cut, store.error = {"overview": 1}, MoieError("Redis refused")
     traced(chain, pulse, lambda: beat_all(FakeFleet(), lambda _: store, "w"))

@@ -131,10 +131,13 @@ class Operating(Breaking):
         self.log("phase.expired", phase=phase)
         return True
 
-    def beat(self, report: str, who: str) -> None:
-        """Record a heartbeat; waiting jobs that were looked at before it may be looked at again."""
+    def beat(self, report: str, who: str, pulse: str = "") -> None:
+        """Record a heartbeat; waiting jobs that were looked at before it may be looked at again.
+
+        `pulse` is the id under which a beat sent it; empty for one that somebody asked for.
+        """
         self.set(last_heartbeat=self.now, look_before=self.now, beats=self.flags.beats + 1)
-        self.log("heartbeat", who=who, report=report)
+        self.log("heartbeat", who=who, report=report, **({"pulse": pulse} if pulse else {}))
 
     def _refuse_removed(self, job: str) -> None:
         """A job that the plan no longer has is there only until its attempts end."""

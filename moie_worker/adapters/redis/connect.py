@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from redis import Redis
 from redis import exceptions as redis_errors
 from redis.backoff import ConstantBackoff
+from redis.connection import SSLConnection
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
@@ -26,6 +27,14 @@ CONNECT_S = 3.0
 PASSING = ("MISCONF ", "NOREPLICAS ", "BUSY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ")  # it serves again later
 HEALTH_CHECK_S = 5
 FORBIDDEN = redis_errors.NoPermissionError  # for whoever has to know it from errors that a new try does not mend
+TLS = {  # what OpenSSL calls it, and what to do
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not accepted. Name the file of the authority that signed it: "
+    "rediss://…?ssl_ca_certs=FILE, and the host as the certificate does",
+    "CERTIFICATE_REQUIRED": "it asks for a certificate of ours. Name it: rediss://…?ssl_certfile=FILE&ssl_keyfile=FILE",
+    "EOF occurred in violation": "it ended the TLS connection. Does it ask for a certificate of ours? Name it: "
+    "rediss://…?ssl_certfile=FILE&ssl_keyfile=FILE",
+    "WRONG_VERSION_NUMBER": "it does not speak TLS at this port. Is it redis:// there?",
+}
 
 
 def connect(url: str, *, deadline: timedelta = DEADLINE) -> Redis:
@@ -97,7 +106,8 @@ def address_of(client: Redis) -> str:
         return f"{SENTINEL}://{places}/{options.get('db', 0)}?master={pool.service_name}"
     if "path" in options:
         return f"unix://{options['path']}"
-    return f"redis://{options.get('host', 'localhost')}:{options.get('port', 6379)}/{options.get('db', 0)}"
+    scheme = "rediss" if issubclass(pool.connection_class, SSLConnection) else "redis"
+    return f"{scheme}://{options.get('host', 'localhost')}:{options.get('port', 6379)}/{options.get('db', 0)}"
 
 
 @contextmanager
@@ -150,4 +160,8 @@ def _no_connection(error: redis_errors.ConnectionError, where: str) -> str:
             f"no Sentinel at {where} names a living primary. Is a failover under way, is the name of the group right, "
             "do the Sentinels take the password?"
         )
-    return f"Redis at {where} cannot be reached: {str(error).rstrip('.')}. Is it running, is the address right?"
+    text = str(error)
+    for sign, words in TLS.items():
+        if sign in text:
+            return f"Redis at {where} cannot be reached: {words} ({text.rstrip('.')})"
+    return f"Redis at {where} cannot be reached: {text.rstrip('.')}. Is it running, is the address right?"

@@ -54,9 +54,12 @@ class Operating(Base):
         """Write down, once, that a phase was not approved in time. False: it was, it may be yet, or it is known."""
         return bool(self.call("expire", {"phase": phase}))
 
-    def beat(self, report: str, who: str) -> None:
-        """Record a heartbeat; waiting jobs that were looked at before it may be looked at again."""
-        self.call("beat", {"report": report, "who": who})
+    def beat(self, report: str, who: str, pulse: str = "") -> None:
+        """Record a heartbeat; waiting jobs that were looked at before it may be looked at again.
+
+        `pulse` is the id under which a beat sent it; empty for one that somebody asked for.
+        """
+        self.call("beat", {"report": report, "who": who, "pulse": pulse})
 
     def _job(self, operation: str, job: str, who: str, why: str) -> str:
         return str(self.call(operation, {"job": job, "who": who, "why": why}))

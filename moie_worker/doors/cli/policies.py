@@ -11,7 +11,7 @@ from moie_worker.errors import NotFoundError
 from moie_worker.plan.limits import DECISIONS
 from moie_worker.plan.model import Job, Plan
 from moie_worker.plan.policies import Decision, Facts, Policies, Policy, deciding, facts_of, foresee
-from moie_worker.plan.status import time_or_none
+from moie_worker.plan.status_fields import time_or_none
 from moie_worker.ports import Decided, Effect
 from moie_worker.wiring import System
 

@@ -6,6 +6,7 @@ from moie_worker.doors.cli.output import HEALTH_STYLES, Line, Styled, ago, clock
 from moie_worker.plan.breaker import stopped_line
 from moie_worker.plan.health import figures, history_of
 from moie_worker.plan.presence import slots
+from moie_worker.plan.receipt_state import ReceiptState
 from moie_worker.plan.regression import line
 from moie_worker.plan.states import Health, PhaseStatus, Place
 from moie_worker.plan.status import DUE, CyclicStanding, PhaseStanding, Status, last_message
@@ -122,6 +123,8 @@ def _figures(status: Status) -> Iterator[Line]:
     yield _labelled("jobs", *_places(status))
     if status.overview.looks:
         yield _labelled("stay verified", *_looks(status))
+    if status.receipts and (status.receipts.kept or status.receipts.sealed or status.receipts.problem):
+        yield _labelled("receipts", *_receipts(status.receipts))
     if status.count(*GIVEN_UP):
         yield _labelled("given up", Styled(_given_up(status), "bold red"))
     yield _labelled("workers", *_workers(status))
@@ -137,6 +140,12 @@ def _looks(status: Status) -> Iterator[Styled]:
     under_way = sum(looks.get(place, 0) for place in (Place.RUNNING, *DUE))
     yield Styled(f"{sum(looks.values())} jobs · {under_way} looked at now · ")
     yield Styled(f"{regressed} regressed", "bold red" if regressed else "dim")
+
+
+def _receipts(receipts: ReceiptState) -> Iterator[Styled]:
+    yield Styled(" · ".join(receipts.words()))
+    if receipts.problem:
+        yield Styled(f"   NOT TRUSTED: {one_line(receipts.problem, 500)}", "bold red")
 
 
 def _given_up(status: Status) -> str:

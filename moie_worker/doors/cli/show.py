@@ -5,7 +5,8 @@ import click
 from moie_worker.doors.cli.desk import Desk, reads
 from moie_worker.doors.cli.output import PLACE_STYLES, Styled, print_json, print_lines
 from moie_worker.plan.picture import by_phase, mermaid, text_lines
-from moie_worker.plan.status import job_fields, phase_fields, phase_standings
+from moie_worker.plan.status import phase_standings
+from moie_worker.plan.status_fields import job_fields, phase_fields
 
 
 @click.command("show")

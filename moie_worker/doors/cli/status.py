@@ -16,8 +16,10 @@ from moie_worker.doors.cli.output import (
 )
 from moie_worker.doors.cli.screen import status_screen
 from moie_worker.errors import InputError, MoieError
+from moie_worker.plan.receipt_state import ReceiptState, receipt_state
 from moie_worker.plan.states import Place
-from moie_worker.plan.status import Crew, CyclicStanding, Status, cyclic_standing, phase_standings, status_document
+from moie_worker.plan.status import Crew, CyclicStanding, Status, cyclic_standing, phase_standings
+from moie_worker.plan.status_fields import status_document
 
 SHOWN = 50  # waiting and cyclic jobs that a screen names
 EVERY_S = 1.0
@@ -47,7 +49,17 @@ def read_status(desk: Desk) -> Status:
         waiting=desk.store.in_places([Place.WAITING], SHOWN),
         cyclic=read_cyclic(desk, overview.now, SHOWN),
         regressed=desk.store.regressions(SHOWN) if overview.regressed else (),
+        receipts=read_receipts(desk),
     )
+
+
+def read_receipts(desk: Desk) -> ReceiptState:
+    """The newest seal of the plan, as the keys of this machine see it."""
+    store, kept = desk.store, desk.store.receipts_kept()
+    try:
+        return receipt_state(store.last_seal(), kept, desk.plan, desk.system.receipt_keys().verify)
+    except InputError as error:  # of a key in a file
+        return ReceiptState(kept, problem=str(error))
 
 
 def read_crew(desk: Desk) -> Crew:
