@@ -30,6 +30,7 @@ def moie(farm: Farm, *args: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.fault(6)
 def test_the_drill(farm: Farm) -> None:
     folder = SnapshotFolder(farm.directory / "home" / "snapshots", "test")
     farm.worker("w1", concurrency=2)
@@ -66,6 +67,7 @@ def test_the_drill(farm: Farm) -> None:
     say(f"{newest.completed} of {JOBS} jobs came back done; the others ended {took:.1f} s after the restore")
 
 
+@pytest.mark.fault(13)
 def test_a_snapshot_on_a_disk_that_is_full_is_said_and_verifying_goes_on(farm: Farm) -> None:
     (farm.directory / "home").mkdir()
     (farm.directory / "home" / "snapshots").write_text("a file where the directory should be")
