@@ -9,6 +9,7 @@ from moie_worker.plan.chain import Sight, missing_link
 from moie_worker.plan.duration import format_duration
 from moie_worker.plan.flow import Overview
 from moie_worker.plan.health import heartbeat_health
+from moie_worker.plan.invariants import Audit, Broken
 from moie_worker.plan.pace import Pace
 from moie_worker.plan.presence import Beat
 from moie_worker.plan.proof import Verdict
@@ -39,6 +40,7 @@ class Finding:
     what: str
     level: Level
     message: str
+    broken: Broken | None = None  # a promise that is not kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,20 @@ def chain_finding(sight: Sight) -> Finding:
     passed = [mark.pulse.slot for mark in sight.trace.values()]
     newest = [f"{mark.pulse.id} {station}" for station, mark in sight.trace.items() if mark.pulse.slot == max(passed)]
     return Finding("chain", Level.OK, newest[-1] if newest else "no heartbeat was sent yet")
+
+
+def audit_findings(audit: Audit) -> Iterator[Finding]:
+    """Each broken promise with its place and what to do; what could not be compared; else what was looked at."""
+    for broken in audit.broken:
+        told = " ".join(part for part in (f"{broken.where}:", broken.what, broken.message) if part)
+        yield Finding("audit", Level.FAULT, f"{told} ({broken.rule}). {broken.remedy}", broken)
+    if audit.cut:
+        yield Finding("audit", Level.FAULT, f"and more: these are the first {len(audit.broken)}")
+    for note in audit.notes:
+        yield Finding("audit", Level.NOTE, note)
+    if not audit.broken and not audit.notes:
+        told = f"{audit.jobs} jobs, {audit.attempts} attempts and {audit.receipts} receipts keep every promise"
+        yield Finding("audit", Level.OK, told)
 
 
 def extra_findings(installed: Mapping[str, bool], broken: Mapping[str, str]) -> Iterator[Finding]:

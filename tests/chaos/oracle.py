@@ -6,46 +6,24 @@ from typing import Any
 
 import redis
 
+from moie_worker.heart.audit import audit
 from moie_worker.plan.states import Place
 from tests.farm import Farm
 from tests.shell_kit import alive
 
-# One script, so that nothing moves between two reads.
-LOOK = """
-local p = KEYS[1]
-local now = redis.call('TIME')
-return {redis.call('HGETALL', p .. 'attempts'), redis.call('ZRANGE', p .. 'leases', 0, -1, 'WITHSCORES'),
-  redis.call('HGETALL', p .. 'counts'), now[1] * 1000 + math.floor(now[2] / 1000)}
-"""
-RESCUE_MS = 8_000  # an ended lease is found by the next look of a beat, some seconds later where beats were away
 
-
-def look(farm: Farm) -> tuple[dict[str, Any], dict[str, int], Counter[Place], int]:
-    """Attempts by token, ends of leases by token, jobs by place, and Redis' time."""
+def attempts(farm: Farm) -> dict[str, Any]:
+    """What runs, by token, as Redis believes."""
     client: redis.Redis = farm.state.client
-    places: Counter[Place] = Counter()
-    attempts, leases, counts, now = client.eval(LOOK, 1, "moie:{test}:")
-    for name, number in zip(counts[::2], counts[1::2], strict=True):
-        if name.count(":") == 2:  # phase:class:place; others count queues
-            places[Place(name.rpartition(":")[2])] += int(number)
-    return (
-        {token: json.loads(text) for token, text in zip(attempts[::2], attempts[1::2], strict=True)},
-        {token: int(float(end)) for token, end in zip(leases[::2], leases[1::2], strict=True)},
-        places,
-        int(now),
-    )
+    packed: Any = client.hgetall("moie:{test}:attempts")
+    return {token: json.loads(text) for token, text in packed.items()}
 
 
 def holds(farm: Farm, loaded: int) -> None:
-    """At any moment: no job runs without a live lease, and the places add up to what was loaded."""
-    attempts, leases, places, now = look(farm)
-    assert attempts.keys() == leases.keys(), "an attempt without a lease, or a lease without an attempt"
-    assert places[Place.RUNNING] == len({record["job"] for record in attempts.values()}), (
-        "a job is believed to run and does not"
-    )
-    overdue = {token: now - end for token, end in leases.items() if end < now - RESCUE_MS}
-    assert not overdue, f"leases that ended ms ago and were not seen: {overdue}"
-    assert places.total() == loaded
+    """At any moment: every promise that `moie doctor --audit` looks at, for all that was loaded."""
+    found = audit(farm.store)
+    assert not found.broken, found.broken
+    assert found.jobs == loaded
 
 
 def ended_well(farm: Farm, *jobs: str, dead: int = 0) -> int:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.resources import files
 from json import dumps
 
@@ -18,13 +19,13 @@ from moie_worker.adapters.redis.snapshots import RedisShelf
 from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.adapters.snapshot_folder import SnapshotFolder
 from moie_worker.heart.snapshots import Keeper
-from moie_worker.plan.flow import Settlement
+from moie_worker.plan.flow import Attempt, Settlement
 from moie_worker.plan.presence import Worker
 from moie_worker.plan.snapshot import Kind, Saved
 from moie_worker.plan.states import Outcome, Place
 from tests.celery_kit import ROOT
 from tests.chaos import oracle
-from tests.contract.model import LEASE
+from tests.contract.model import LEASE, receipt
 from tests.farm import Farm, say, wait_until
 from tests.shell_kit import alive
 
@@ -114,6 +115,12 @@ def whole(farm: Farm, jobs: int = len(JOBS)) -> None:
     assert farm.store.audit(1000) == [], "a job is not where its state says"
 
 
+def verified(attempt: Attempt) -> Settlement:
+    """As a worker settles that found its job done."""
+    ended = Settlement(attempt.token, attempt.definition.id, Outcome.PASSED, Place.COMPLETED)
+    return replace(ended, receipt=receipt(attempt.token))
+
+
 def healed(farm: Farm, jobs: int = len(JOBS)) -> None:
     """What beats and workers do afterwards ends every job, once."""
     store = later(farm)
@@ -124,9 +131,7 @@ def healed(farm: Farm, jobs: int = len(JOBS)) -> None:
         reserved = store.reserve("default", 8, "heal")
         for hint in reserved.hints:
             begun = store.begin(hint, f"n{hint.id}", "w", LEASE)
-            store.settle(
-                [Settlement(one.token, one.definition.id, Outcome.PASSED, Place.COMPLETED) for one in begun], hint, True
-            )
+            store.settle([verified(one) for one in begun], hint, True)
         if farm.places() == {Place.COMPLETED: jobs}:
             break
     assert farm.places() == {Place.COMPLETED: jobs}
@@ -158,7 +163,7 @@ def finish(farm: Farm, name: str) -> None:
     """One job is done; nothing else is under way."""
     for hint in farm.store.reserve("default", 8, "once").hints:
         begun = farm.store.begin(hint, f"n{hint.id}", "w", LEASE)
-        done = [Settlement(one.token, name, Outcome.PASSED, Place.COMPLETED) for one in begun if hint.jobs == (name,)]
+        done = [verified(one) for one in begun if hint.jobs == (name,)]
         if done:
             farm.store.settle(done, hint, True)
         else:

@@ -41,8 +41,7 @@ def at_work(farm: Farm, jobs: int, env: Mapping[str, str], before: Sequence[str]
 
 def held(farm: Farm, worker: str) -> list[str]:
     """The attempts that a worker holds, as Redis believes."""
-    attempts, *_ = oracle.look(farm)
-    return [token for token, record in attempts.items() if record["worker"] == f"{worker}@test"]
+    return [token for token, record in oracle.attempts(farm).items() if record["worker"] == f"{worker}@test"]
 
 
 def verified_by(farm: Farm, worker: str) -> int:

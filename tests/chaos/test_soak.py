@@ -131,7 +131,7 @@ class Soak:
         slots = len(self.farm.told())
         wait_until(lambda: len(self.farm.told()) >= slots + len(plan.cyclic), "cyclic jobs go on", PERIODS_S)
         self.farm.store.pause("soak", "look")
-        wait_until(lambda: not oracle.look(self.farm)[0], "what ran has ended", PATIENCE_S)
+        wait_until(lambda: not self.farm.store.in_places([Place.RUNNING], 1), "what ran has ended", PATIENCE_S)
 
     # -- looking ----------------------------------------------------------------------------------
 

@@ -1,14 +1,10 @@
 """Whoever takes or restores a snapshot may die at any call: the plan stands as before, or it is brought to its end."""
 
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
-from redis.client import Pipeline
 
 from moie_worker.adapters.redis import snapshots
 from moie_worker.adapters.redis.snapshots import RedisShelf
@@ -18,36 +14,10 @@ from moie_worker.heart.snapshots import Keeper
 from moie_worker.plan.flow import Settlement
 from moie_worker.plan.snapshot import Kind, Saved
 from moie_worker.plan.states import Outcome, Place
+from tests.contract.crashing import runs_through
 from tests.contract.model import LEASE, job, plan
 
 JOBS = plan(*[job(f"a{number}", 1) for number in range(5)], job("b", 2))
-
-
-class KilledError(Exception):
-    """The process died here."""
-
-
-@contextmanager
-def dying(at: int, *, after: bool, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The call number `at` to Redis is the last one: before it reaches Redis, or after."""
-    calls: list[int] = []
-
-    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
-        def act(*args: Any, **kwargs: Any) -> Any:
-            calls.append(len(calls))
-            if len(calls) > at and not after:
-                raise KilledError
-            answer = call(*args, **kwargs)
-            if len(calls) > at:
-                raise KilledError
-            return answer
-
-        return act
-
-    with monkeypatch.context() as patched:
-        patched.setattr(redis.Redis, "execute_command", counted(redis.Redis.execute_command))
-        patched.setattr(Pipeline, "execute", counted(Pipeline.execute))
-        yield calls
 
 
 @pytest.fixture
@@ -81,16 +51,6 @@ def photograph(store: RedisStore) -> Saved:
     store.drop(capture)
     assert found is not None
     return found
-
-
-def runs_through(act: Callable[[], object], at: int, monkeypatch: pytest.MonkeyPatch, *, after: bool) -> bool:
-    """Whether it came to its end before it was killed."""
-    with dying(at, after=after, monkeypatch=monkeypatch):
-        try:
-            act()
-        except KilledError:
-            return False
-    return True
 
 
 @pytest.mark.fault(2)

@@ -469,6 +469,20 @@ def test_doctor_finds_what_is_missing(cli: Cli, plan: Path, fleet: RedisFleet) -
     assert "broker" in cli.says("doctor")
 
 
+def test_doctor_looks_through_the_plan_and_names_what_is_broken(
+    cli: Cli, plan: Path, fleet: RedisFleet, store: RedisStore
+) -> None:
+    presence(fleet, 5)
+    said = json.loads(cli.run("doctor", "--audit", "--json").stdout)
+    assert [one["status"] for one in said if one["check"] == "audit"] == ["ok"]
+    store.client.zadd(store.key("timed"), {"ghost": 1})
+    told = cli.run("doctor", "--audit", "--json")
+    broken = next(one for one in json.loads(told.stdout) if one["check"] == "audit")
+    assert (told.exit_code, broken["status"], broken["where"], broken["what"]) == (1, "fault", "timed", "ghost")
+    assert {"rule", "message", "remedy"} <= broken.keys()
+    assert "timed: ghost stands there and is no job" in " ".join(cli.run("doctor", "--audit").stdout.split())
+
+
 # -- errors -----------------------------------------------------------------------------------------
 
 

@@ -41,8 +41,10 @@ class Ledger:
     """Who holds what, what each job was charged with, and which slots were reached."""
 
     begun: dict[str, Begun] = field(default_factory=dict)  # by token, all there ever were
+    older: set[str] = field(default_factory=set)  # tokens from before Redis was empty; their like may be given again
     settled_once: set[str] = field(default_factory=set)  # tokens
-    receipts: list[str] = field(default_factory=list)  # that there must be
+    receipts: list[str] = field(default_factory=list)  # of all that was verified
+    dropped: int = 0  # of the oldest ones, under old seals
     live: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)  # by a step since the oracle looked last
     tried: dict[str, int] = field(default_factory=dict)
@@ -59,7 +61,7 @@ class Ledger:
 
     def emptied(self) -> "Ledger":
         """Redis lost everything; workers know their attempts yet."""
-        return Ledger(begun=self.begun, settled_once=self.settled_once)
+        return Ledger(begun=self.begun, settled_once=self.settled_once, older=set(self.begun))
 
     def restored(self, jobs: Iterable[str]) -> None:
         """The plan went back to a snapshot, and with it what its jobs were charged with."""
@@ -92,10 +94,16 @@ class Ledger:
                 if self.denied.pop(job, -1) >= twin.flags.look_before and same:
                     raise ViolationError(f"{job} is looked at twice in one heartbeat")
 
+    def knows(self, token: str) -> bool:
+        """Whether an attempt was begun before, in this Redis."""
+        return token in self.begun and token not in self.older
+
     def begin(self, twin: MemoryStore, attempt: Attempt, hint: Hint) -> None:
         """What begins may begin, and is charged with what it tried. The same attempt again says nothing new."""
-        if attempt.token in self.begun:
+        if self.knows(attempt.token):
             return
+        self.older.discard(attempt.token)
+        self.settled_once.discard(attempt.token)
         this, job = attempt.definition, attempt.definition.id
         if twin.flags.paused or twin.flags.cancelled or twin.flags.loading:
             raise ViolationError(f"{job} began in a plan that is paused, cancelled or loading")
@@ -152,7 +160,9 @@ class Ledger:
         self.settled_once.add(settlement.token)
         if this.digest != twin.jobs[this.job].definition.digest:
             raise ViolationError(f"{this.job} was settled by what another command did")
-        self._certified(twin, settlement)
+        held = settlement.outcome is Outcome.PASSED and twin.jobs[settlement.job].definition.verifies
+        if settlement.place is Place.COMPLETED or held:
+            self.receipts.append(settlement.receipt)
         self._charge_ending(twin, settlement, this)
         self._opened(twin, settlement)
 
@@ -163,11 +173,6 @@ class Ledger:
             self.anew(job)
             if twin.jobs[job].place is Place.COMPLETED or job not in twin.regressed:
                 raise ViolationError(f"{job} does not hold and is {twin.jobs[job].place}")
-
-    def _certified(self, twin: MemoryStore, settlement: Settlement) -> None:
-        """A verified job left its receipt, once, in the step that settled it, as each time it was found so again."""
-        held = settlement.outcome is Outcome.PASSED and twin.jobs[settlement.job].definition.verifies
-        self.receipts += [settlement.receipt] if settlement.place is Place.COMPLETED or held else []
 
     def _charge_ending(self, twin: MemoryStore, settlement: Settlement, this: Begun) -> None:
         if settlement.duration_ms:
@@ -232,7 +237,7 @@ class Ledger:
         self._check_slots(twin)
         if len(twin.journal) > self.read:
             self._check_reached(twin)
-        if [each.packed for each in twin.receipts] != self.receipts:
+        if [each.packed for each in twin.receipts] != self.receipts[self.dropped :]:
             raise ViolationError(f"the receipts are not those of what was verified: {self.receipts}")
 
     def _check_reached(self, twin: MemoryStore) -> None:

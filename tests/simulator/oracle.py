@@ -1,10 +1,13 @@
 """What must hold of a plan in memory after every step, and what must be the same in every store."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from moie_worker.adapters.memory import MemoryStore
-from moie_worker.plan.flow import Attempt
+from moie_worker.adapters.memory.core import Lease
+from moie_worker.plan.flow import Attempt, Hint
+from moie_worker.plan.invariants import Broken, Held, Standing, attempt_faults, frontier_faults, job_faults
 from moie_worker.plan.states import Place
 from tests.contract.model import Store
 from tests.simulator.ledger import Ledger, ViolationError
@@ -15,32 +18,11 @@ READ = 32  # entries of the journal; no step writes more
 
 def check(twin: MemoryStore, ledger: Ledger) -> None:
     """Everything that holds between two steps. Raises ViolationError."""
-    _check_places(twin)
+    for broken in faults(twin):
+        raise ViolationError(f"{broken.rule}: {broken.where} {broken.what} {broken.message}")
     ledger.check(twin)
     if twin.regressed:
         _check_regressed(twin)
-    front, reached = twin.flags.frontier, twin.flags.reached
-    if any(reached < phase <= front for phase in twin.phases) and not twin.flags.loading:
-        raise ViolationError(f"a phase before {front} was never reached, but {reached}")
-
-
-def _check_places(twin: MemoryStore) -> None:
-    parked, running = [], []
-    for name, state in twin.jobs.items():
-        if state.place is Place.PARKED:
-            parked.append(name)
-        elif state.place is Place.RUNNING:
-            running.append(name)
-        elif state.place is Place.DEAD and name not in twin.letters:
-            raise ViolationError(f"{name} is dead and nobody can read why")
-    live = [lease.job for lease in twin.leases.values() if not lease.armed]
-    if len(live) != len(running) or set(live) != set(running):
-        raise ViolationError(f"running are {running}, live leases are of {live}")
-    for token, lease in twin.leases.items():
-        if lease.job not in twin.jobs:
-            raise ViolationError(f"lease {token} of a job that is not there")
-    if parked:
-        _check_parked(twin, parked)
 
 
 def _check_regressed(twin: MemoryStore) -> None:
@@ -56,26 +38,41 @@ def _check_regressed(twin: MemoryStore) -> None:
             raise ViolationError(f"{name} regressed in phase {phase} and the frontier is {twin.flags.frontier}")
 
 
-def _check_parked(twin: MemoryStore, parked: list[str]) -> None:
-    """Whatever is parked waits for something that will wake it, or was woken already."""
-    woken = {name for names in twin.woken for name in names}
+def faults(twin: MemoryStore) -> Iterator[Broken]:
+    """What is wrong with a plan in memory. Its orders are made of the places, so nothing can stand beside its own."""
+    flags = twin.flags
     listed = {name for names in twin.parked.values() for name in names}
-    for name in parked:
-        if name in woken:
-            continue
-        if name not in listed:
-            raise ViolationError(f"{name} is parked and on no list")
-        if not twin.flags.loading and twin.unmet(twin.jobs[name]) is None:
-            raise ViolationError(f"{name} is parked and waits for nothing")
+    woken = {name for names in twin.woken for name in names}
+    for name, state in twin.jobs.items():
+        match state.place:
+            case Place.PARKED:
+                waits_for = "a load" if flags.loading else twin.unmet(state) or ""
+                yield from job_faults(name, Standing(Place.PARKED, waits_for=waits_for, listed=name in listed,
+                                                     woken=name in woken))  # fmt: skip
+            case Place.RUNNING:
+                lease = twin.leases.get(state.token)
+                leased = lease is not None and lease.job == name
+                yield from job_faults(name, Standing(Place.RUNNING, leased=leased))
+            case Place.DEAD:
+                yield from job_faults(name, Standing(Place.DEAD, letter=name in twin.letters))
+    for token, lease in twin.leases.items():
+        yield from attempt_faults(token, _held(twin, token, lease))
+    yield from frontier_faults(flags, twin.phases, twin.open_phases())
 
 
-def check_begun(twin: MemoryStore, attempt: Attempt) -> None:
+def _held(twin: MemoryStore, token: str, lease: Lease) -> Held:
+    state = twin.jobs.get(lease.job)
+    owned = state is not None and state.place is Place.RUNNING and state.token == token
+    return Held(lease.job, lease.expires, lease.armed, known=state is not None, owned=owned)
+
+
+def check_begun(twin: MemoryStore, attempt: Attempt, hint: Hint) -> None:
     """What began waits for nothing, and its phase was approved as it is."""
     this = attempt.definition
     if what := twin.unmet(twin.jobs[this.id]):
         raise ViolationError(f"{this.id} began and waits for {what}")
     breaker = twin.breakers.get(this.queue)
-    if breaker and breaker.opened and twin.leases[attempt.token].canary != breaker.opened:
+    if breaker and breaker.opened and breaker.canary != hint.id:
         raise ViolationError(f"{this.id} began in a queue that is stopped")
     phase, answer = twin.phases.get(this.phase), twin.approvals.get(this.phase)
     if phase is None:

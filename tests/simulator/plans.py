@@ -10,7 +10,7 @@ PLANS = (
         cyclic("x", 1), cyclic("y", 5, queue="scan"), approvals=(5,), persons=2, expires_ms=30_000,
     ),
     plan(
-        job("a", 1), job("b", 1, version=1), job("c", 2, priority=2),
+        job("a", 1, queue="scan"), job("b", 1, version=1), job("c", 2, priority=2),
         job("d", 3), job("g", 3, needs=("d",)), job("f", 5, imported=True),
         cyclic("x", 1, timing="u"), cyclic("z", 7, at_load=True), approvals=(3,), expires_ms=10_000,
     ),

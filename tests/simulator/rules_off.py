@@ -116,8 +116,22 @@ def _unlooked(begin_one: Any) -> Any:
     return changed
 
 
-def _unless(*names: str) -> Callable[[Any], Any]:
-    return lambda _: lambda self, hint: not any(getattr(self.flags, name) for name in names)
+def _blind_to(flag: str) -> Callable[[Any], Any]:
+    def without(may_begin: Any) -> Any:
+        def changed(self: Any, hint: Any) -> bool:
+            flags = self.flags
+            self.set(**{flag: False})
+            may: bool = may_begin(self, hint)
+            self.flags = flags
+            return may
+
+        return changed
+
+    return without
+
+
+def _blind_to_breakers(_: Any) -> Any:
+    return lambda self, hint: not (self.flags.paused or self.flags.cancelled or self.flags.loading)
 
 
 def _uncounted(begin_one: Any) -> Any:
@@ -203,6 +217,35 @@ def _wakes_nobody(wake: Any) -> Any:
     return lambda self, what: None if what.startswith("job:") else wake(self, what)
 
 
+def _any_queue(begin: Any) -> Any:
+    def changed(self: Any, hint: Any, *args: Any) -> Any:
+        queues = {self.jobs[job].definition.queue for job in hint.jobs if job in self.jobs}
+        return begin(self, replace(hint, queue=queues.pop()) if len(queues) == 1 else hint, *args)
+
+    return changed
+
+
+def _uncounted_hints(reserve: Any) -> Any:
+    def changed(self: Any, queue: str, *args: Any) -> Any:
+        under_way = self.hints.pop(queue, {})
+        reserved = reserve(self, queue, *args)
+        self.hints[queue] = under_way | self.hints.get(queue, {})
+        return reserved
+
+    return changed
+
+
+def _looked_at_once(candidates: Any) -> Any:
+    def changed(self: Any, queue: str) -> Any:
+        flags = self.flags
+        self.set(look_before=NEVER)
+        found = candidates(self, queue)
+        self.flags = flags
+        return found
+
+    return changed
+
+
 def _nothing(_: Any) -> Any:
     return lambda *args, **named: None
 
@@ -219,9 +262,9 @@ MUTANTS = {
     "nonce": Mutant("the same nonce gets the same answer", Steps, "_begin_one", _forgets_nonce),
     "place": Mutant("what runs does not begin again", Steps, "_begin_one", _first(_begins_again)),
     "needs": Mutant("begin looks at needs and phase again", Steps, "_begin_one", _unlooked),
-    "paused": Mutant("nothing begins in a paused plan", Steps, "_may_begin", _unless("cancelled", "loading")),
-    "stopped": Mutant("nothing begins in a cancelled plan", Steps, "_may_begin", _unless("paused", "loading")),
-    "loading": Mutant("nothing begins while a plan loads", Steps, "_may_begin", _unless("paused", "cancelled")),
+    "paused": Mutant("nothing begins in a paused plan", Steps, "_may_begin", _blind_to("paused")),
+    "stopped": Mutant("nothing begins in a cancelled plan", Steps, "_may_begin", _blind_to("cancelled")),
+    "loading": Mutant("nothing begins while a plan loads", Steps, "_may_begin", _blind_to("loading")),
     "attempts": Mutant("begin counts the attempt", Steps, "_begin_one", _uncounted),
     "release": Mutant("what is given back does not count", Steps, "_give_back", _first(_counts_as_try)),
     "losses": Mutant("a loss counts apart from retries", Steps, "_lose", _first(_counts_as_try)),
@@ -241,6 +284,10 @@ MUTANTS = {
     "fence": Mutant("a restore fences what runs", Snapshots, "_fence", _nothing),
     "letter": Mutant("what is dead says why", Core, "bury", _nothing),
     "receipt": Mutant("what is verified leaves a receipt", Core, "keep_receipt", _nothing),
+    "breaker": Mutant("a stopped queue begins one job at a time", Steps, "_may_begin", _blind_to_breakers),
+    "queue": Mutant("begin looks at the queue", Steps, "begin", _any_queue),
+    "window": Mutant("the window counts what is under way", Offers, "reserve", _uncounted_hints),
+    "waiting": Mutant("a heartbeat lets waiting jobs be looked at again", Offers, "_candidates", _looked_at_once),
     "wake": Mutant("who waits for a job is woken by its end", Core, "wake", _wakes_nobody),
     "look": Mutant("a look that says no opens its job", Reverifying, "judge_job", instead(lambda *_: False)),
     "over": Mutant("a regression is over when its job is verified", Core, "close_regression", _nothing),

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable
 
 from moie_worker.plan.flow import SOVEREIGN
 from moie_worker.plan.states import Place
-from tests.simulator import faults, operators, workers
+from tests.simulator import faults, operators, seals, workers
 from tests.simulator.ledger import ViolationError
 from tests.simulator.plans import PLANS
 from tests.simulator.world import World
 
 Step = tuple[int, int, int]  # a choice of `CHOICES`, and the two figures that it takes
 LENGTH = 40
+AUDITED = 8  # so many steps are between two audits of a Redis; one is as long as all else of a step
 ROUNDS = 60  # in which a plan must come to its end without further faults
 
 STEPS: tuple[tuple[Callable[[World, int, int], None], int], ...] = (
@@ -19,12 +20,12 @@ STEPS: tuple[tuple[Callable[[World, int, int], None], int], ...] = (
     (workers.renew, 1), (workers.arm, 1), (faults.die, 2), (workers.release, 1), (workers.rescue, 2), (faults.gap, 1),
     (workers.beat, 1), (operators.load, 1), (workers.apply, 2), (operators.operate, 3), (workers.go_well, 2),
     (faults.weather, 2), (faults.poison, 1), (workers.ask_again, 1), (faults.crash, 2), (faults.jump, 1),
-    (faults.fill, 1), (faults.empty, 1), (operators.save, 1), (operators.restore, 1),
+    (faults.fill, 1), (faults.empty, 1), (operators.save, 1), (operators.restore, 1), (seals.seal, 1),
 )  # fmt: skip
 CHOICES = [step for step, weight in STEPS for _ in range(weight)]
 ADDING = frozenset({  # what a Redis without room refuses
     workers.reserve, workers.begin, workers.ask_again, workers.arm, workers.beat, workers.apply, workers.go_well,
-    faults.gap, faults.weather, operators.load, operators.operate, operators.save, operators.restore,
+    faults.gap, faults.weather, operators.load, operators.operate, operators.save, operators.restore, seals.seal,
 })  # fmt: skip
 
 
@@ -38,7 +39,7 @@ def schedule(seed: int, length: int = LENGTH) -> list[Step]:
 
 def play(world: World, steps: Iterable[Step], *, agree: bool = False) -> None:
     """Run a schedule with the oracle after every step, then to the end of the plan. Raises ViolationError."""
-    for choice, a, b in steps:
+    for number, (choice, a, b) in enumerate(steps):
         step = CHOICES[choice]
         if not (world.full and step in ADDING):
             step(world, a, b)
@@ -47,9 +48,12 @@ def play(world: World, steps: Iterable[Step], *, agree: bool = False) -> None:
         world.check()
         if agree:
             world.agree()
+            if number % AUDITED == 0:
+                world.audit()
     heal(world)
     if agree:
         world.agree()
+        world.audit()
 
 
 def heal(world: World) -> None:

@@ -1,9 +1,12 @@
 """Looking for the first schedule that violates something, and for its shortest story."""
 
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from tests.simulator.schedules import Step, play, schedule, told
-from tests.simulator.world import World
+from tests.simulator.world import World, twin_world
 
 
 def violation(make: Callable[[], World], steps: Iterable[Step], *, agree: bool = False) -> Exception | None:
@@ -37,6 +40,29 @@ def told_violation(name: str, make: Callable[[], World], steps: Sequence[Step], 
     """What a schedule violates, for people; empty when all holds."""
     error = violation(make, steps, agree=agree)
     return f"{name}: {error!r}\n{told(steps)}\n" if error else ""
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of some schedules."""
+
+    violated: str
+    seen: Counter[str]
+    cpu_s: float
+
+
+def played(seeds: range) -> Played:
+    """Play them until one fails."""
+    seen = Counter[str]()
+
+    def counting() -> World:
+        world = twin_world()
+        world.seen = seen
+        return world
+
+    began = time.process_time()
+    found = violated(seeds, counting)
+    return Played(found, seen, time.process_time() - began)
 
 
 def shrink(steps: list[Step], fails: Callable[[list[Step]], bool]) -> list[Step]:

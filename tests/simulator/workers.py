@@ -94,7 +94,7 @@ def arm(world: World, a: int, b: int) -> None:
     if world.held:
         held = world.held[a % len(world.held)]
         attempt = held.attempts[b % len(held.attempts)]
-        if attempt.definition.cyclic:
+        if attempt.definition.cyclic and not attempt.definition.verifies:  # a look never overlaps itself
             slot = world.twin.now + 1 + b % 9_000
             if world.each(lambda store: store.arm(attempt.token, slot, slot)):
                 world.ledger.armed(attempt.token)

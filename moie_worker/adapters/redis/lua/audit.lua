@@ -12,13 +12,15 @@ lease_again()
 for i = 1, #page[2], 2 do
   local job = page[2][i]
   local st = read_state(job)
-  local def = definition(job, st)
-  local stray, lost = strays(st, def, job), misplaced(st, def, job)
-  if stray or lost then
-    repaired[#repaired + 1] = job
-    journal('job.repaired', job, '', 'was not where its state said: ' .. st.place, '{}')
+  if definition_text(job, st.drev) then -- else nobody can say where it belongs, and others are not kept from theirs
+    local def = definition(job, st)
+    local stray, lost = strays(st, def, job), misplaced(st, def, job)
+    if stray or lost then
+      repaired[#repaired + 1] = job
+      journal('job.repaired', job, '', 'was not where its state said: ' .. st.place, '{}')
+    end
+    if lost then route(job, st, def) end
   end
-  if lost then route(job, st, def) end
 end
 advance_frontier()
 return repaired

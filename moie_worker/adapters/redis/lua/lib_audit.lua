@@ -7,7 +7,9 @@ end
 local function misplaced(st, def, job)
   local key = order_key(def, st.place)
   if key then return not stands(key, job) end
-  if st.place == 'running' then return not stands(p .. 'leases', st.token) end
+  if st.place == 'running' then
+    return not stands(p .. 'leases', st.token) or redis.call('HEXISTS', p .. 'attempts', st.token) == 0
+  end
   if st.place ~= 'parked' or redis.call('EXISTS', p .. 'wake') == 1 then return false end -- it may be woken already
   local what = unmet(def)
   return not what or redis.call('EXISTS', p .. 'parked:' .. what) == 0
