@@ -1,18 +1,10 @@
-"""Both stores with a time that moves only when told, for whatever must hold of either; and long plays beside the rest.
+"""Both stores with a time that moves only when told, for whatever must hold of either."""
 
-A test that is marked `beside(work=function)` asks for what the function answered for each share of its work. The shares
-are worked off from the session's begin on by processes of their own, on whatever processors the other tests leave idle.
-"""
-
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.pool import MapResult, Pool
 
 import pytest
 import redis
-from coverage import Coverage
 
 from moie_worker.adapters.memory import MemoryStore
 from moie_worker.adapters.memory.core import ManualTime
@@ -25,41 +17,6 @@ MANUAL_TIME = f"""
 local function now_ms() return tonumber(redis.call('GET', '{TIME_KEY}')) end
 local function text(number) return string.format('%.0f', number) end
 """
-
-SHARES = os.cpu_count() or 1
-COURTESY = 5  # the other tests go first, but on a busy machine the shares come to their end as well
-BESIDE = pytest.StashKey[Pool]()
-FOUND = pytest.StashKey[MapResult[str]]()
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begin what the collected tests want done beside the others."""
-    marked = [(item, mark) for item in session.items if (mark := item.get_closest_marker("beside"))]
-    if marked and not session.config.option.collectonly:
-        pool = get_context("spawn").Pool(SHARES, _step_aside)
-        session.stash[BESIDE] = pool
-        for item, mark in marked:
-            item.stash[FOUND] = pool.map_async(mark.kwargs["work"], range(SHARES))
-
-
-def _step_aside() -> None:
-    os.nice(COURTESY)
-    while measuring := Coverage.current():  # twice the work, and what runs here is covered by the traces as well
-        measuring.stop()
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Nobody asks for the rest of a session that was cut short."""
-    if pool := session.stash.get(BESIDE, None):
-        pool.terminate()
-        pool.join()
-
-
-@pytest.fixture
-def found(request: pytest.FixtureRequest) -> list[str]:
-    """What was found beside the other tests; waits for it."""
-    result: MapResult[str] = request.node.stash[FOUND]
-    return result.get()
 
 
 @dataclass

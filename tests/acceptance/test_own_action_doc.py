@@ -16,7 +16,7 @@ from moie_worker.plan.model import Plan
 from moie_worker.plan.states import Outcome
 from tests.web_kit import Bench, bench
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 EXAMPLE = re.compile(r"<!-- example: (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
 EXAMPLES = dict(EXAMPLE.findall((ROOT / "docs" / "how-to" / "own-action.md").read_text(encoding="utf-8")))
 
