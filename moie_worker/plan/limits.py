@@ -1,7 +1,7 @@
 """The numbers of the protocol that nobody needs to set. The Lua files are given them as arguments."""
 
 BATCH = 256  # jobs that one maintenance step moves at most
-HINT_JOBS = 64  # jobs in one hint at most
+HINT_JOBS = 128  # jobs in one hint at most
 RESERVE_JOBS = 512  # jobs that one reservation offers at most, so that Redis is not held for long
 HINT_MS = 250  # work in one hint, by what the jobs took before
 FEW = 16  # up to so many ready jobs travel alone, so that one sees each of them in Flower
