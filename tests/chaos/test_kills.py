@@ -73,7 +73,7 @@ def faults(farm: Farm) -> None:
 
 
 @pytest.mark.fault(1)
-@pytest.mark.parametrize("messages", ["delivered", "stolen"])
+@pytest.mark.parametrize("messages", [pytest.param("delivered", marks=pytest.mark.whole), "stolen"])
 def test_every_job_is_verified_once_whatever_is_killed(farm: Farm, messages: str) -> None:
     farm.settings |= {"MOIE_LEASE": "6s", "MOIE_RENEW": "2s"}  # so that the test need not wait for 30 s
     farm.staff(WORKERS, concurrency=2)

@@ -71,9 +71,8 @@ def cut_off(farm: Farm, ids: list[str], cut: AbstractContextManager[None], secon
     )
 
 
-@pytest.mark.parametrize(
-    "way", [Way.BOTH, *(pytest.param(way, marks=pytest.mark.whole) for way in (Way.THERE, Way.BACK))]
-)
+@pytest.mark.whole
+@pytest.mark.parametrize("way", Way)
 def test_a_worker_that_is_cut_off_stops_and_others_go_on(farm: Farm, way: Way, figures: Figures) -> None:
     wire = Wire(farm.directory / "wire", farm.server.socket)
     seconds, jobs = SHORT

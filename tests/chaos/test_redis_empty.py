@@ -31,6 +31,7 @@ def moie(farm: Farm, *args: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.fault(6)
+@pytest.mark.whole  # its steps one by one are in tests/integration/test_backup.py
 def test_the_drill(farm: Farm) -> None:
     folder = SnapshotFolder(farm.directory / "home" / "snapshots", "test")
     farm.worker("w1", concurrency=2)

@@ -66,9 +66,8 @@ def test_redis_crashes_three_times_with_jobs_in_flight(farm: Farm, figures: Figu
 
 
 @pytest.mark.fault(7)
-@pytest.mark.parametrize(
-    "seconds", [5, pytest.param(30, marks=pytest.mark.whole), pytest.param(120, marks=pytest.mark.whole)]
-)
+@pytest.mark.whole
+@pytest.mark.parametrize("seconds", [5, 30, 120])
 def test_redis_freezes(farm: Farm, figures: Figures, seconds: int) -> None:
     ids = at_work(farm, 150, 0.5)
     with farm.server.frozen():
