@@ -17,6 +17,7 @@ from moie_worker.plan.invariants import (
     open_faults,
     overdue_faults,
     receipt_faults,
+    record_faults,
     seal_faults,
     sum_faults,
 )
@@ -98,6 +99,7 @@ def _faults(
 ) -> Iterator[Broken]:
     overview = first.overview
     yield from sum_faults(counted(overview), first.jobs, first.definitions)
+    yield from record_faults(overview)
     yield from open_faults(overview)
     yield from frontier_faults(overview.flags, [phase.id for phase in overview.phases], overview.open_phases)
     receipts.read(store)

@@ -136,6 +136,16 @@ class Breaker:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record that somebody else wrote over, or damaged."""
+
+    where: str  # the key of the plan that holds it
+    what: str  # its field
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """Everything that has a size independent of the number of jobs: one read serves status and heartbeat."""
 
@@ -150,6 +160,7 @@ class Overview:
     breakers: Mapping[str, Breaker]  # by queue
     looks: Mapping[Place, int] = field(default_factory=dict)  # what looks at verified jobs again; in no other count
     regressed: int = 0  # jobs that held and hold no more
+    unreadable: tuple[Unreadable, ...] = ()  # breakers and requests that are left out
 
     @property
     def stopped(self) -> dict[str, Breaker]:

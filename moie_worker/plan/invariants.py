@@ -29,7 +29,7 @@ REBUILD = "`moie backup create`, empty the plan's keys while nothing runs, `moie
 class Rule(StrEnum):
     """What is promised."""
 
-    READABLE = "every job can be read"
+    READABLE = "every record can be read"
     PLACE = "a job stands in one place"
     LEASE = "a job runs under a live lease, and nothing else does"
     WAKE = "who waits is woken"
@@ -192,6 +192,12 @@ def counted(overview: Overview) -> Counter[Kind]:
     """What is counted by place, what looks at verified jobs among it."""
     found = Counter({("cyclic" if c else "job", phase, place): n for (phase, c, place), n in overview.counts.items()})
     return found + Counter({(LOOK, 0, place): number for place, number in overview.looks.items()})
+
+
+def record_faults(overview: Overview) -> Iterator[Broken]:
+    """Breakers and requests that cannot be read."""
+    for one in overview.unreadable:
+        yield Broken(Rule.READABLE, one.where, one.what, one.message, one.remedy)
 
 
 def sum_faults(counts: Mapping[Kind, int], jobs: int, definitions: int) -> Iterator[Broken]:

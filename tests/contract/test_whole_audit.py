@@ -90,6 +90,10 @@ BREAKS: dict[str, tuple[Break, Rule, str]] = {
     "a frontier ahead": (lambda c, s: c.hset(f"{TABLE}plan", "frontier", "2"), Rule.FRONTIER, ""),
     "a phase never reached": (lambda c, s: c.hset(f"{TABLE}plan", "reached", "0"), Rule.FRONTIER, ""),
     "a phase that closed early": (lambda c, s: c.zrem(f"{TABLE}phases:open", "2"), Rule.FRONTIER, "2"),
+    "a breaker that is no JSON": (
+        lambda c, s: c.hset(f"{TABLE}plan", "breaker:default", "{"), Rule.READABLE, "breaker:default",
+    ),
+    "a request that is none": (lambda c, s: c.hset(f"{TABLE}approvals", "1", '{"yes":[1]}'), Rule.READABLE, "1"),
     "another receipt": (_other_receipt, Rule.RECEIPT, "done"),
     "a receipt that is gone": (
         lambda c, s: c.xdel(f"{TABLE}receipts", s.receipts_after("", 1)[0].id), Rule.SEAL, "1",

@@ -181,6 +181,19 @@ def test_the_status_of_the_sample(cli: Cli) -> None:
     assert [phase["cyclic"] for phase in document["phases"]] == [0, 0, 1]
 
 
+def test_status_shows_the_rest_beside_what_cannot_be_read(cli: Cli, plan: Path, redis_client: "redis.Redis") -> None:
+    redis_client.hset("moie:{default}:approvals", "2", "{")
+    redis_client.hset("moie:{default}:plan", "breaker:default", '{"recent": 5}')
+    said = cli.says("status")
+    assert "UNREADABLE   2 of moie:{default}:approvals is no JSON" in said
+    assert "`moie resume --queue default` takes it away" in said
+    assert "TWO – 0/1" in said
+    assert [one["what"] for one in cli.json("status")["unreadable"]] == ["breaker:default", "2"]
+    cli.says("resume", "--queue", "default")
+    cli.says("approve", "2")
+    assert "UNREADABLE" not in cli.says("status")
+
+
 def test_status_has_the_fields_that_scripts_rely_on(cli: Cli, plan: Path) -> None:
     assert cli.json("status").keys() >= {
         "plan", "sovereign", "current_phase", "last_heartbeat", "heartbeat_age_s", "revision", "due", "running",

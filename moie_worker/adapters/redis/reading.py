@@ -5,26 +5,23 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from moie_worker.adapters.redis import records
 from moie_worker.adapters.redis.base import Base
 from moie_worker.errors import NotFoundError
 from moie_worker.plan.definition import Definition, PhaseDefinition
 from moie_worker.plan.flow import (
     BEFORE_ANY,
-    Approval,
-    Breaker,
     Flags,
     JobView,
     JournalEntry,
     Overview,
     Regression,
-    Vote,
 )
 from moie_worker.plan.states import Place
 
 FIELDS = ("place", "drev", "rev", "attempts", "losses", "solo", "offers", "ms", "first", "score", "slot", "token")
 CHUNK = 1000
 LOOK = "look"  # the class of what looks at verified jobs again
-BREAKER = "breaker:"  # the fields of the plan that hold the breakers of its queues
 
 
 class Reading(Base):
@@ -33,19 +30,24 @@ class Reading(Base):
     def overview(self) -> Overview:
         """Flags, phases and counts, in one round trip."""
         now, flat_plan, flat_phases, open_phases, flat_counts, flat_approvals, dead, regressed = self.call("overview")
-        plan, phases, counts = _hash(flat_plan), _hash(flat_phases), _hash(flat_counts)
+        plan, counts = _hash(flat_plan), _hash(flat_counts)
+        phases = sorted(map(PhaseDefinition.from_json, _hash(flat_phases).values()), key=lambda phase: phase.id)
+        asking = [str(phase.id) for phase in phases if phase.approval]
+        approvals, unfit = records.requests(_hash(flat_approvals), asking, self.key("approvals"))
+        breakers, unfit_too = records.breakers(plan)
         return Overview(
             flags=_flags(self.plan, plan),
             now=int(now),
-            phases=tuple(sorted(map(PhaseDefinition.from_json, phases.values()), key=lambda phase: phase.id)),
+            phases=tuple(phases),
             open_phases=frozenset(map(int, open_phases)),
             counts=_counts(counts),
-            approvals=_approvals(_hash(flat_approvals)),
+            approvals=approvals,
             dead_letters=int(dead),
             queues=tuple(json.loads(plan.get("queues", "[]"))),
-            breakers=_breakers(plan),
+            breakers=breakers,
             looks=_looks(counts),
             regressed=int(regressed),
+            unreadable=(*unfit_too, *unfit),
         )
 
     def queues(self) -> list[str]:
@@ -194,39 +196,6 @@ def _split(raw: Mapping[str, str]) -> list[tuple[str, str, str, int]]:
     """Phase, class and place of jobs, and how many; besides these the counts say how many jobs of a phase are open."""
     split = ((field.split(":"), int(number)) for field, number in raw.items() if field.count(":") == 2)
     return [(phase, kind, place, number) for (phase, kind, place), number in split]
-
-
-def _approvals(raw: Mapping[str, str]) -> dict[int, Approval]:
-    """The requests of phases; an answer of an earlier release, which was no request, is not there: it asks again."""
-    read = {int(phase): json.loads(text) for phase, text in raw.items()}
-    return {phase: _approval(fields) for phase, fields in read.items() if "yes" in fields}
-
-
-def _approval(raw: Mapping[str, Any]) -> Approval:
-    no = raw.get("no")
-    return Approval(
-        digest=raw["digest"],
-        author=raw["author"],
-        asked=int(raw["asked"]),
-        yes=tuple(_vote(vote) for vote in raw["yes"] or ()),  # Lua writes an empty list as {}
-        no=_vote(no) if no else None,
-        told=raw.get("told", False),
-    )
-
-
-def _breakers(plan: Mapping[str, str]) -> dict[str, Breaker]:
-    found = {field.removeprefix(BREAKER): json.loads(text) for field, text in plan.items() if field.startswith(BREAKER)}
-    return {queue: _breaker(raw) for queue, raw in found.items()}
-
-
-def _breaker(raw: Mapping[str, Any]) -> Breaker:
-    recent = tuple((str(job), bool(bad)) for job, bad in raw["recent"])
-    whole = {name: int(raw[name]) for name in ("opened", "pause_ms", "retry_at")}
-    return Breaker(recent, canary=raw["canary"], reason=raw["reason"], **whole)
-
-
-def _vote(raw: Mapping[str, Any]) -> Vote:
-    return Vote(raw["who"], raw["why"], int(raw["at"]))
 
 
 def _unpack(packed: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from redis.client import NEVER_DECODE
 
 from moie_worker.adapters.redis.base import Base
 from moie_worker.adapters.redis.loading import CHANGED, CHUNK, STAGE_TTL_S, Loading
+from moie_worker.adapters.redis.records import is_request
 from moie_worker.errors import RefusedError
 from moie_worker.plan.definition import canonical
 from moie_worker.plan.flow import Stopped
@@ -77,11 +78,16 @@ class Saving(Loading):
             flags={name: plan[name] for name in FLAGS if name in plan},
             meta=json.loads(plan["meta"]),
             phases=self._all("capture", capture, "phases"),
-            approvals={phase: _request(text) for phase, text in self._all("capture", capture, "approvals").items()},
+            approvals=self._requests(capture),
             letters=letters,
             totals=dict(self._totals()),
             lines=order(jobs.lines(letters, gone)),
         )
+
+    def _requests(self, capture: str) -> dict[str, str]:
+        """What was asked and answered; what nobody can read asks again."""
+        texts = self._all("capture", capture, "approvals")
+        return {phase: _request(text) for phase, text in texts.items() if is_request(phase, text)}
 
     def _all(self, *parts: str) -> dict[str, str]:
         """A hash; a large one in pieces."""

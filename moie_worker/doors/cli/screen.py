@@ -54,6 +54,9 @@ def _banners(status: Status) -> Iterator[Styled]:
         yield Styled("PAUSED   nothing new begins; `moie resume` goes on", "bold yellow")
     if flags.loading:
         yield Styled("LOADING   a new revision is being applied", "bold yellow")
+    for one in status.overview.unreadable:
+        told = f"{one.what} of moie:{{{flags.name}}}:{one.where} {one.message}; {one.remedy}"
+        yield Styled(f"UNREADABLE   {one_line(told, 500)}", "bold red")
     for queue, breaker in status.overview.stopped.items():
         yield Styled(f"STOPPED   {one_line(stopped_line(queue, breaker), 500)}", "bold red")
     for regression in status.regressed[:REGRESSIONS_SHOWN]:

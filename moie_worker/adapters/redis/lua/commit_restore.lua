@@ -18,7 +18,8 @@ redis.call('HSET', KEYS[1], 'revision', text(revision), 'loading', '1', 'restori
 
 for phase, answer in pairs(cjson.decode(ARGV[6])) do
   local live = redis.call('HGET', p .. 'approvals', phase)
-  if not live or cjson.decode(live).digest ~= cjson.decode(answer).digest then
+  local known = live and record_of(live)
+  if not known or known.digest ~= cjson.decode(answer).digest then
     redis.call('HSET', p .. 'approvals', phase, answer)
   end
 end

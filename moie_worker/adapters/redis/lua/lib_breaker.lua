@@ -2,8 +2,20 @@
 -- plan/breaker.py says what is bad.
 local breakers = {} -- by queue; false: there is none
 
+-- adapters/redis/records.py goes by the same rules.
+local function sound_breaker(breaker)
+  if not breaker or type(breaker.recent) ~= 'table' then return nil end
+  for _, ending in ipairs(breaker.recent) do
+    if type(ending) ~= 'table' or type(ending[1]) ~= 'string' or type(ending[2]) ~= 'boolean' then return nil end
+  end
+  for _, name in ipairs({'opened', 'pause_ms', 'retry_at'}) do
+    if type(breaker[name]) ~= 'number' then return nil end
+  end
+  return type(breaker.canary) == 'string' and type(breaker.reason) == 'string' and breaker or nil
+end
+
 local function keep_breaker(queue, packed)
-  if breakers[queue] == nil then breakers[queue] = packed and cjson.decode(packed) or false end
+  if breakers[queue] == nil then breakers[queue] = packed and sound_breaker(record_of(packed)) or false end
   return breakers[queue]
 end
 

@@ -9,11 +9,27 @@ local function phase_definition(id)
   return packed and cjson.decode(packed)
 end
 
+local function is_vote(vote)
+  return type(vote) == 'table' and type(vote.who) == 'string' and type(vote.why) == 'string' and type(vote.at) == 'number'
+end
+
+-- adapters/redis/records.py goes by the same rules.
+local function sound_request(request)
+  if not request or type(request.asked) ~= 'number' or type(request.author) ~= 'string' then return nil end
+  if type(request.yes) ~= 'table' then return nil end
+  if request.no == cjson.null then request.no = nil end
+  if request.no ~= nil and not is_vote(request.no) then return nil end
+  for _, vote in ipairs(request.yes) do
+    if not is_vote(vote) then return nil end
+  end
+  return request
+end
+
 -- What a phase asks for its present jobs, new where it did not ask yet.
 local function read_request(id, def, author)
   local packed = redis.call('HGET', p .. 'approvals', id)
-  local request = packed and cjson.decode(packed)
-  if request and request.digest == def.digest and request.yes then return request end
+  local request = packed and sound_request(record_of(packed))
+  if request and request.digest == def.digest then return request end
   return {digest = def.digest, author = author, asked = 0, yes = {}}
 end
 

@@ -92,6 +92,12 @@ local function count(def, place, by)
   end
 end
 
+-- A record that only scripts write; nil for what somebody else wrote in its place, which must stop nothing.
+local function record_of(packed)
+  local read, record = pcall(cjson.decode, packed)
+  return read and type(record) == 'table' and record or nil
+end
+
 local function journal(event, job, who, why, data)
   redis.call('XADD', p .. 'journal', 'MAXLEN', '~', LIMITS.JOURNAL_KEPT, '*',
     'event', event, 'job', job, 'who', who, 'why', why, 'data', data)

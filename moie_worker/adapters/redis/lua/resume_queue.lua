@@ -3,6 +3,8 @@
 -- ARGV queue who why
 -- RETURNS ok, or `not stopped`
 -- USES time state breaker
-if not is_open(read_breaker(ARGV[1])) then return 'not stopped' end
+local breaker = read_breaker(ARGV[1])
+local readable = breaker or redis.call('HEXISTS', KEYS[1], 'breaker:' .. ARGV[1]) == 0
+if readable and not is_open(breaker) then return 'not stopped' end
 close_breaker(ARGV[1], ARGV[2], ARGV[3])
 return 'ok'
