@@ -8,10 +8,11 @@ from typing import Any
 
 from celery.beat import ScheduleEntry
 
+from moie_worker.plan.pace import Pace
 from moie_worker.plan.times import Ms, moment, ms_of, to_ms
 
 DIGEST_DIGITS = 12
-OWN = ("delivery", "first")  # options of an entry that are for us, not for the message
+OWN = ("delivery", "first", "supersede")  # options of an entry that are for us, not for the message
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,23 @@ def options(entry: ScheduleEntry, slot: Ms) -> Mapping[str, Any]:
     """The options of one message: its id is made of entry and slot, so that a repeat is known by it."""
     chosen = {name: value for name, value in entry.options.items() if name not in OWN}
     headers = dict(chosen.pop("headers", None) or {}) | {"celery_beat_task": True, "moie_entry": entry.name}
-    return chosen | {"headers": headers, "task_id": f"{entry.name}:{slot}"}
+    return _pending_for(entry) | chosen | {"headers": headers, "task_id": f"{entry.name}:{slot}"}
+
+
+def supersedes(entry: ScheduleEntry) -> str:
+    """The name of an entry of whose messages only the newest is wanted (`options: {supersede: True}`), else nothing."""
+    return str(entry.name) if entry.options.get("supersede") else ""
+
+
+def _pending_for(entry: ScheduleEntry) -> dict[str, Any]:
+    """How long a message that will be superseded may wait, in seconds, by the clock of RabbitMQ.
+
+    Not Celery's `expires`, which is judged by the worker's clock: one that is two hours ahead would drop them all.
+    """
+    every = getattr(entry.schedule, "run_every", None)
+    if not supersedes(entry) or not isinstance(every, timedelta):
+        return {}
+    return {"expiration": Pace(every).limit.total_seconds()}
 
 
 def at_most_once(entry: ScheduleEntry) -> bool:

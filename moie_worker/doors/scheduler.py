@@ -187,7 +187,7 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
                 self._send(entry, slot)
             return mine
         if self._atomic and (recorded := record(self.app, lambda producer: self._send(entry, slot, producer))):
-            return self._entries.fire(key, kept, following, *recorded)
+            return self._entries.fire(key, kept, following, *recorded, supersedes=slots.supersedes(entry))
         taken = slots.Due(now + RESERVED_MS, taken=slot).text()
         if not self._entries.advance(key, kept, taken):
             return False

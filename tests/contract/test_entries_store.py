@@ -1,5 +1,7 @@
 """Due times of ordinary entries: of any number of beats, one advances each."""
 
+import json
+
 import pytest
 import redis
 
@@ -27,6 +29,45 @@ def test_firing_pushes_the_message_with_the_advance(beats: list[RedisEntries], r
     assert [beat.fire("e", "1", "2", "celery", "a message – ü") for beat in beats] == [True, False, False]
     assert redis_client.lrange("celery", 0, -1) == ["a message – ü"]
     assert beats[0].peek(["e"])[1] == {"e": "2"}
+    redis_client.delete("celery")
+
+
+def fired(beats: list[RedisEntries], slot: int, supersedes: str = "e") -> str:
+    """The message of a slot, sent."""
+    message = json.dumps({"body": "", "headers": {"moie_entry": "e", "id": f"e:{slot}"}})
+    assert beats[0].fire("e", f"{slot}", f"{slot + 1}", "celery", message, supersedes=supersedes)
+    return message
+
+
+def test_a_message_takes_the_place_of_the_one_before_that_nobody_took(
+    beats: list[RedisEntries], redis_client: "redis.Redis"
+) -> None:
+    beats[0].advance("e", "", "1")
+    messages = [fired(beats, slot) for slot in range(1, 5)]
+    assert redis_client.lrange("celery", 0, -1) == messages[-1:]
+    messages.append(fired(beats, 5, supersedes=""))
+    assert redis_client.lrange("celery", 0, -1) == messages[:-3:-1], "what does not say so lies beside it"
+    redis_client.delete("celery")
+
+
+@pytest.mark.parametrize("other", ["", "no JSON", "[]", '{"headers": 1}', '{"headers": {"moie_entry": "f"}}', "{}"])
+def test_a_message_takes_the_place_of_no_other(
+    beats: list[RedisEntries], redis_client: "redis.Redis", other: str
+) -> None:
+    beats[0].advance("e", "", "1")
+    older = fired(beats, 1)
+    redis_client.lpush("celery", other)
+    assert redis_client.lrange("celery", 0, -1) == [other, older]
+    newer = fired(beats, 2)
+    assert redis_client.lrange("celery", 0, -1) == [newer, other, older]
+    redis_client.delete("celery")
+
+
+def test_who_comes_second_takes_nothing_away(beats: list[RedisEntries], redis_client: "redis.Redis") -> None:
+    beats[0].advance("e", "", "1")
+    message = fired(beats, 1)
+    assert not beats[1].fire("e", "1", "2", "celery", "another", supersedes="e")
+    assert redis_client.lrange("celery", 0, -1) == [message]
     redis_client.delete("celery")
 
 

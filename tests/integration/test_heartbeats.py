@@ -22,3 +22,14 @@ def test_the_first_heartbeat_comes_at_once_and_once_however_many_beats_start(far
     assert announced == {timedelta(minutes=10)}
     assert len(farm.journal("heartbeat")) == 1
     assert farm.queue() == []
+
+
+def test_heartbeats_that_nobody_takes_do_not_pile_up(farm: Farm) -> None:
+    farm.settings |= {"MOIE_HEARTBEAT": "500ms", "MOIE_HEARTBEAT_STALE": ""}
+    farm.load({"id": "1", "task": "nothing", "verification_cmd": "true"})
+    for name in ("b1", "b2"):
+        farm.beat(name)
+    wait_until(lambda: (farm.log("b1") + farm.log("b2")).count("sent heartbeat") >= 4, "four heartbeats were sent")
+    assert len(farm.queue()) == 1
+    farm.worker()
+    wait_until(lambda: farm.journal("heartbeat"), "a heartbeat is recorded")

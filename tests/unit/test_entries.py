@@ -9,7 +9,9 @@ from celery import Celery
 from celery.beat import ScheduleEntry
 from celery.schedules import BaseSchedule, crontab, schedule
 
-from moie_worker.doors.entries import Due, at_most_once, first, following, key, options
+from beat_schedule import BEAT_SCHEDULE
+from moie_worker.doors.entries import Due, at_most_once, first, following, key, options, supersedes
+from moie_worker.doors.hints import HEARTBEAT
 from moie_worker.plan.times import moment, ms_of
 
 NOON = ms_of(datetime(2026, 3, 1, 12, tzinfo=UTC))
@@ -144,6 +146,20 @@ def test_a_message_is_known_by_its_entry_and_slot() -> None:
         "headers": {"a": 1, "celery_beat_task": True, "moie_entry": "e"},
         "task_id": f"e:{NOON}",
     }
+
+
+def test_a_message_that_will_be_superseded_waits_until_a_heartbeat_would_be_late() -> None:
+    chosen = options(entry(600.0, supersede=True), NOON)
+    assert chosen["expiration"] == 900, "seconds, as kombu takes them"
+    assert supersedes(entry(600.0, supersede=True)) == "e"
+    assert "supersede" not in chosen
+    assert "expiration" not in options(entry(600.0), NOON)
+    assert options(entry(600.0, supersede=True, expiration=5), NOON)["expiration"] == 5
+
+
+def test_the_heartbeats_of_our_own_beats_supersede_each_other() -> None:
+    (heartbeat,) = [one for one in BEAT_SCHEDULE.values() if one["task"] == HEARTBEAT]
+    assert supersedes(entry(heartbeat["schedule"], **heartbeat["options"]))
 
 
 def test_an_entry_is_sent_at_least_once_unless_it_says_otherwise() -> None:

@@ -31,9 +31,16 @@ class RedisEntries:
         texts: list[Any] = found[0] if found else []
         return int(seconds) * 1000 + int(micros) // 1000, {n: t for n, t in zip(wanted, texts, strict=True) if t}
 
-    def fire(self, name: str, expected: str, following: str, queue_key: str, message: str) -> bool:
-        """Advance and push the message in one step; False when another beat was faster."""
-        args = {"name": name, "expected": expected, "next": following, "message": message}
+    def fire(
+        self, name: str, expected: str, following: str, queue_key: str, message: str, *, supersedes: str = ""
+    ) -> bool:
+        """Advance and push the message in one step; False when another beat was faster.
+
+        `supersedes` names the entry whose message before this one is replaced, where it still is the newest there.
+        """
+        args = {
+            "name": name, "expected": expected, "next": following, "message": message, "supersedes": supersedes,
+        }  # fmt: skip
         with translated(self._where):
             return bool(self._scripts.run("entry_fire", [self._key, queue_key], args))
 
