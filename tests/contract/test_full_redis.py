@@ -6,9 +6,14 @@ from dataclasses import replace
 import pytest
 import redis
 
+from moie_worker.adapters.redis.entries import RedisEntries
+from moie_worker.adapters.redis.fleet import RedisFleet
 from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.errors import MoieError
+from moie_worker.heart.audit import audit
 from moie_worker.plan.flow import Answer, Attempt, Hint, Settlement
+from moie_worker.plan.invariants import Audit
+from moie_worker.plan.presence import Beat
 from moie_worker.plan.states import Outcome, Place
 from tests.contract.model import LEASE, job, plan
 
@@ -74,3 +79,22 @@ def test_one_sees_where_the_plan_stands(store: RedisStore, redis_client: "redis.
         assert replace(store.overview(), now=seen.now) == seen
     finally:
         redis_client.config_set("maxmemory", 0)
+
+
+@pytest.mark.fault(8)
+def test_beats_see_what_is_due_and_who_ends_says_so(
+    store: RedisStore, redis_client: "redis.Redis", request: pytest.FixtureRequest
+) -> None:
+    entries, fleet = RedisEntries(redis_client, "shop"), RedisFleet(redis_client)
+    entries.advance("e", "", "1")
+    fleet.beat_here(Beat("b", "h", 1, 0, ()), LEASE)
+    request.getfixturevalue("full")
+    assert entries.peek(["e", "other"])[1] == {"e": "1"}
+    assert entries.peek([])[1] == {}
+    fleet.beat_left("b")
+    assert fleet.beats() == ([], [])
+
+
+@pytest.mark.usefixtures("full")
+def test_the_whole_plan_is_audited(store: RedisStore) -> None:
+    assert audit(store) == Audit(jobs=4, attempts=1)

@@ -194,6 +194,24 @@ def test_status_shows_the_rest_beside_what_cannot_be_read(cli: Cli, plan: Path, 
     assert "UNREADABLE" not in cli.says("status")
 
 
+LOOKS = (
+    ("status",), ("status", "--json"), ("jobs",), ("job", "1.1"), ("job", "5.1"), ("journal",), ("show",),
+    ("simulate",), ("dead", "list"), ("receipts", "list"), ("policies", "decisions"), ("export",), ("backup", "list"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", LOOKS, ids=" ".join)
+def test_who_looks_is_answered_by_a_redis_without_room(
+    cli: Cli, plan: Path, store: RedisStore, redis_client: "redis.Redis", command: tuple[str, ...]
+) -> None:
+    settled(store, "1.2", Outcome.BROKEN, Place.DEAD, reason="no such file")
+    redis_client.config_set("maxmemory", 1)
+    try:
+        cli.says(*command)
+    finally:
+        redis_client.config_set("maxmemory", 0)
+
+
 def test_status_has_the_fields_that_scripts_rely_on(cli: Cli, plan: Path) -> None:
     assert cli.json("status").keys() >= {
         "plan", "sovereign", "current_phase", "last_heartbeat", "heartbeat_age_s", "revision", "due", "running",

@@ -28,14 +28,8 @@ class Auditing(Reading):
         return Sum(overview, *lengths)
 
     def _lengths(self) -> tuple[int, int, str]:
-        with self.reaching():
-            revision = str(self.client.hget(self.key("plan"), "revision") or 0)
-            with self.client.pipeline(transaction=True) as pipe:
-                pipe.hlen(self.key("state"))
-                pipe.hlen(self.key("defs", revision))
-                pipe.xrevrange(self.key("journal"), count=1)
-                jobs, definitions, newest = pipe.execute()
-        return int(jobs), int(definitions), str(newest[0][0]) if newest else ""
+        jobs, definitions, newest = self.call("lengths")
+        return int(jobs), int(definitions), str(newest)
 
     def job_pages(self) -> Iterator[list[str]]:
         """Ids of all jobs that have a state; some perhaps twice."""

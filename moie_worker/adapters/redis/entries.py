@@ -1,7 +1,6 @@
 """The ordinary entries of a beat schedule: when each is due, kept where every beat can see it."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from redis import Redis
 
@@ -23,13 +22,9 @@ class RedisEntries:
     def peek(self, names: Iterable[str]) -> tuple[Ms, Mapping[str, str]]:
         """Redis' time and what is kept of some entries."""
         wanted = list(names)
-        with translated(self._where), self._client.pipeline(transaction=True) as pipe:
-            pipe.time()
-            if wanted:
-                pipe.hmget(self._key, wanted)
-            (seconds, micros), *found = pipe.execute()
-        texts: list[Any] = found[0] if found else []
-        return int(seconds) * 1000 + int(micros) // 1000, {n: t for n, t in zip(wanted, texts, strict=True) if t}
+        with translated(self._where):
+            now, *texts = self._scripts.run("entry_peek", [self._key], wanted)
+        return int(now), {name: str(text) for name, text in zip(wanted, texts, strict=True) if text}
 
     def fire(
         self, name: str, expected: str, following: str, queue_key: str, message: str, *, supersedes: str = ""

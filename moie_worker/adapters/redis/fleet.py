@@ -98,7 +98,8 @@ class RedisFleet:
             pipe.execute()
 
     def _left(self, index: str, key: str, name: str) -> None:
-        with translated(self._where), self._client.pipeline(transaction=True) as pipe:
+        # No transaction: a full Redis refuses to queue anything, and takes what removes.
+        with translated(self._where), self._client.pipeline(transaction=False) as pipe:
             pipe.delete(key)
             pipe.zrem(index, name)
             pipe.execute()
