@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from moie_worker.adapters.items import checked
-from moie_worker.ports import Clock, Item
+from moie_worker.ports import REMEMBERED, Clock, Item
 
 
 class MemoryNotebook:
@@ -16,25 +16,28 @@ class MemoryNotebook:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._guard = threading.Lock()
-        self._seen: dict[tuple[str, str], int] = {}
+        self._seen: dict[str, dict[str, int]] = {}
         self._streams: dict[str, list[tuple[datetime, Mapping[str, str]]]] = {}
         self._turns: dict[str, datetime] = {}
         self._locks: dict[str, tuple[object, datetime]] = {}
 
-    def publish_new(self, topic: str, items: Sequence[Item], keep: int) -> list[Item]:
+    def publish_new(self, topic: str, items: Sequence[Item], keep: int, remember: int = REMEMBERED) -> list[Item]:
         """Remember the items and append the new ones to the stream of at most `keep` entries, in one atomic step."""
         fresh = []
         with self._guard:
-            stream = self._streams.setdefault(topic, [])
+            stream, seen = self._streams.setdefault(topic, []), self._seen.setdefault(topic, {})
             for item in checked(items):
-                before = self._seen.get((topic, item.key))
+                before = seen.pop(item.key, None)  # and behind all others again: in the order of their last sight
                 if before is not None and item.version <= before:
+                    seen[item.key] = before
                     continue
-                self._seen[topic, item.key] = item.version
+                seen[item.key] = item.version
                 noted = {"version": str(item.version), "before": "" if before is None else str(before)}
                 stream.append((_whole_ms(self._clock.now()), {"key": item.key, **noted, **item.fields}))
                 fresh.append(replace(item, fields={**item.fields, "before": noted["before"]}))
             del stream[: max(len(stream) - keep, 0)]
+            for key in list(seen)[: max(len(seen) - remember, 0)]:
+                del seen[key]
         return fresh
 
     def published(self, topic: str, since: datetime) -> list[tuple[datetime, Mapping[str, str]]]:

@@ -1,6 +1,6 @@
 """What the heart asks of the world. Adapters answer it; neither side imports the other."""
 
-from moie_worker.ports.actions import Action, ActionContext, Item, Notebook, Pause
+from moie_worker.ports.actions import REMEMBERED, Action, ActionContext, Item, Notebook, Pause
 from moie_worker.ports.memory import Alerts, Chain, DeadLetterBox, Meter, RunLog
 from moie_worker.ports.policies import Decided, Effect, Rulings
 from moie_worker.ports.receipts import Drop, Receipts, Waiting
@@ -9,6 +9,7 @@ from moie_worker.ports.store import Fleet, Store
 from moie_worker.ports.world import Clock, ClosingStop, Command, Evidence, Files, Runner, Stop
 
 __all__ = [
+    "REMEMBERED",
     "Action",
     "ActionContext",
     "Alerts",

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from moie_worker.ports.world import Clock, Command, Evidence, Runner, Stop
 
+REMEMBERED = 50_000  # keys of a topic: some 10 MB of Redis
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -22,10 +24,12 @@ class Item:
 class Notebook(Protocol):
     """The memory an action may keep between runs, shared by all workers of a plan."""
 
-    def publish_new(self, topic: str, items: Sequence[Item], keep: int) -> list[Item]:
+    def publish_new(self, topic: str, items: Sequence[Item], keep: int, remember: int = REMEMBERED) -> list[Item]:
         """Remember the items and append the new ones to a capped stream, in one atomic step.
 
-        An item is new when its key was never seen or its version is higher. Returns the new ones in order.
+        An item is new when its key was never seen or its version is higher. Returns the new ones in order. Of more
+        than `remember` keys those are forgotten that were not among the items for the longest time: what is given
+        again and again, however old, is never new again, as long as `remember` is twice what is given in a round.
         """
         ...
 

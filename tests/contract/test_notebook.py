@@ -117,6 +117,34 @@ def test_the_stream_keeps_the_newest_only_and_forgets_no_key(case: Case) -> None
     assert case.book.publish_new("t", [item("k0")], 3) == []
 
 
+def test_what_was_not_given_for_the_longest_time_is_forgotten_first(case: Case) -> None:
+    def given(*keys: str) -> list[str]:
+        case.let_pass(2 * MS)
+        return [found.key for found in case.book.publish_new("t", [item(key) for key in keys], 10, remember=4)]
+
+    assert given("old", "gone") == ["old", "gone"]
+    for n in range(10):
+        assert given("old", f"k{n}") == [f"k{n}"], "what is still found is never new again, however old"
+    assert given("k9", "k8") == []
+    assert given("gone") == ["gone"]
+    assert given("k7") == ["k7"], "of five the one that was given longest ago"
+
+
+def test_a_topic_remembers_as_many_as_it_was_told(case: Case) -> None:
+    for n in range(20):
+        case.book.publish_new("t", [item(f"k{n}")], 100, remember=4)
+    assert _remembered(case) == (4, 4)
+
+
+def _remembered(case: Case) -> tuple[int, int]:
+    if isinstance(case.book, MemoryNotebook):
+        number = len(case.book._seen["t"])
+        return number, number
+    assert isinstance(case.book, RedisNotebook)
+    client: Any = case.book._client
+    return client.hlen("moie:{test}:note:t:seen"), client.zcard("moie:{test}:note:t:sighted")
+
+
 def test_topics_know_nothing_of_each_other(case: Case) -> None:
     case.book.publish_new("t", [item("a")], 10)
     assert len(case.book.publish_new("u", [item("a")], 10)) == 1

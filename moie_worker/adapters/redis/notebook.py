@@ -14,7 +14,7 @@ from moie_worker.adapters.items import checked
 from moie_worker.adapters.redis.keys import Keys
 from moie_worker.adapters.redis.scripts import Scripts
 from moie_worker.plan.times import moment, ms_of, to_ms
-from moie_worker.ports import Item
+from moie_worker.ports import REMEMBERED, Item
 
 
 class RedisNotebook:
@@ -29,13 +29,13 @@ class RedisNotebook:
         self._keys = keys
         self._scripts = Scripts(client)
 
-    def publish_new(self, topic: str, items: Sequence[Item], keep: int) -> list[Item]:
+    def publish_new(self, topic: str, items: Sequence[Item], keep: int, remember: int = REMEMBERED) -> list[Item]:
         """Remember the items and append the new ones to the stream of at most `keep` entries, in one atomic step."""
         if not items:
             return []
         packed = [json.dumps([item.key, item.version, _flat(item.fields)]) for item in checked(items)]
-        names = [self._note(topic, "seen"), self._note(topic, "stream")]
-        answer = [_text(part) for part in self._scripts.run("publish_new", names, [keep, *packed])]
+        names = [self._note(topic, part) for part in ("seen", "sighted", "stream")]
+        answer = [_text(part) for part in self._scripts.run("publish_new", names, [keep, remember, *packed])]
         return [
             replace(items[int(position) - 1], fields={**items[int(position) - 1].fields, "before": before})
             for position, before in zip(answer[::2], answer[1::2], strict=True)
