@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from moie_worker.heart.checks import check_of
 from moie_worker.heart.freshness import judged, start_of
 from moie_worker.heart.receipts import receipt_of
 from moie_worker.heart.trust import objection
@@ -18,7 +19,7 @@ from moie_worker.plan.schedule import Fire, Skip, due_at
 from moie_worker.plan.signing import REFUSED
 from moie_worker.plan.states import Outcome, Overlap
 from moie_worker.plan.times import Ms, moment
-from moie_worker.ports import ActionContext, Clock, Command, Evidence, Files, Notebook, Runner, Signer, Stop, Verifier
+from moie_worker.ports import ActionContext, Clock, Evidence, Files, Notebook, Runner, Signer, Stop, Verifier
 
 
 class Actions(Protocol):
@@ -116,7 +117,7 @@ def _cycle(run: Run, tools: Tools, slot: Ms) -> Evidence:
 
 
 def _check(run: Run, tools: Tools, slot: str = "") -> Evidence:
-    checked = tools.runner.run(_command(run, slot), run.stop)
+    checked = tools.runner.run(check_of(run.job, run.attempt.token, slot), run.stop)
     if run.job.evidence is None or checked.outcome is not Outcome.PASSED:
         return checked
     start = start_of(run.job, run.attempt, now_of(run, tools.clock), tools.clock.now())
@@ -133,7 +134,7 @@ def _act(run: Run, tools: Tools, slot: str) -> Evidence:
             plan=tools.plan,
             job=run.job.id,
             params=action.params,
-            command=replace(_command(run, slot), cmd=""),
+            command=replace(check_of(run.job, run.attempt.token, slot), cmd=""),
             runner=tools.runner,
             notebook=tools.notebook,
             clock=tools.clock,
@@ -146,20 +147,6 @@ def _act(run: Run, tools: Tools, slot: str) -> Evidence:
         # Nobody asked for it, so it is no end that would be offered again for ever.
         return replace(acted, outcome=Outcome.FAILED, message=f"gave up by itself: {acted.message}")
     return acted
-
-
-def _command(run: Run, slot: str) -> Command:
-    job = run.job
-    return Command(
-        cmd=job.verification_cmd or "",
-        timeout=job.timeout,
-        env=job.env,
-        pass_env=job.pass_env,
-        cwd=job.cwd,
-        token=run.attempt.token,
-        slot=slot,
-        run_as=job.run_as,
-    )
 
 
 def _settle(run: Run, tools: Tools, evidence: Evidence, fire: Fire | None = None) -> Settlement:

@@ -1,12 +1,13 @@
 """One attempt: what is run in which order, what it proves, and what is kept of it."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from moie_worker.heart.attempt import Run, now_of, perform
+from moie_worker.heart.checks import check_of
 from moie_worker.heart.hints import work
 from moie_worker.plan.flow import Attempt, Settlement
 from moie_worker.plan.model import Job
@@ -53,6 +54,20 @@ def test_a_check_that_passes_is_all() -> None:
     found = run(heart, **ACTION)
     assert (found.place, found.outcome) == (Place.COMPLETED, Outcome.PASSED)
     assert (len(heart.runner.commands), len(heart.actions.contexts)) == (1, 0)
+
+
+def test_a_check_by_hand_runs_what_a_worker_runs() -> None:
+    heart = Heart()
+    told: dict[str, Any] = {
+        "verification_cmd": ["test", "-d", "x"], "timeout": "7s", "env": {"A": "b"}, "pass_env": ["C"], "cwd": "/x",
+        "run_as": "nobody",
+    }  # fmt: skip
+    run(heart, **told)
+    by_worker, job = heart.runner.commands[0], Job.model_validate({"id": "a", "task": "t"} | told)
+    assert check_of(job) == replace(by_worker, token="")
+    shared = ({field.name for field in fields(Command)} & Job.model_fields.keys()) - {"grace"}  # of a slot
+    assert {name: getattr(by_worker, name) for name in shared} == {name: getattr(job, name) for name in shared}
+    assert shared | {"verification_cmd"} == told.keys()
 
 
 def test_where_the_check_says_no_the_action_is_done_and_checked() -> None:

@@ -7,21 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from moie_worker.doors.cli.output import progress_bar
-from moie_worker.plan.model import Job
 from moie_worker.ports import Command, Evidence
 from moie_worker.wiring import System
-
-
-def check_of(job: Job) -> Command:
-    """The verification command of a job, as a worker runs it."""
-    return Command(
-        cmd=job.verification_cmd or "",
-        timeout=job.timeout,
-        env=job.env,
-        pass_env=job.pass_env,
-        cwd=job.cwd,
-        run_as=job.run_as,
-    )
 
 
 def run_all(system: System, name: str, commands: Sequence[Command], side_by_side: int) -> list[Evidence]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from moie_worker import settings
-from moie_worker.doors.cli.checks import check_of, run_all
+from moie_worker.doors.cli.checks import run_all
 from moie_worker.doors.cli.desk import Desk, reads
 from moie_worker.doors.cli.output import (
     Line,
@@ -23,6 +23,7 @@ from moie_worker.doors.cli.output import (
     took,
 )
 from moie_worker.errors import InputError, RefusedError
+from moie_worker.heart.checks import check_of
 from moie_worker.heart.trust import objection
 from moie_worker.plan.duration import parse_duration
 from moie_worker.plan.flow import JobView
