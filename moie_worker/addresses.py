@@ -1,7 +1,6 @@
 """Addresses of Redis and of brokers: checked, said in Celery's words, and never shown with their passwords."""
 
 import re
-import ssl
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any
@@ -9,12 +8,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from moie_worker.sentinels import SCHEME as SENTINEL
 from moie_worker.sentinels import SentinelAddress
+from moie_worker.tls import Tls
 
 STATE_SCHEMES = ("redis", "rediss", "unix", SENTINEL)
 BROKER_SCHEMES = (*STATE_SCHEMES, "amqp", "amqps")
-
-_TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
-_VERIFY = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "none": ssl.CERT_NONE}
 
 
 def check_url(url: str, schemes: tuple[str, ...] = STATE_SCHEMES) -> None:
@@ -34,6 +31,8 @@ def check_url(url: str, schemes: tuple[str, ...] = STATE_SCHEMES) -> None:
         raise ValueError("the path of a socket is absolute: unix:///path/redis.sock or unix://:password@/path")
     if parts.scheme != "unix" and not parts.hostname:
         raise ValueError(f"no host in it: {parts.scheme}://host:port")
+    if parts.scheme == "rediss":
+        Tls.parse(dict(parse_qsl(parts.query)))
 
 
 def check_ping_url(url: str) -> None:
@@ -79,14 +78,15 @@ def sentinels_of(url: str) -> SentinelAddress | None:
     return SentinelAddress.parse(url) if urlsplit(url).scheme == SENTINEL else None
 
 
-def state_url_of(broker_url: str, options: Mapping[str, Any]) -> str | None:
+def state_url_of(broker_url: str, options: Mapping[str, Any], use_ssl: object = None) -> str | None:
     """The Redis behind a broker in the words of our settings; None for another kind of broker.
 
-    `options`: the broker's transport options. Raises ValueError where they do not name the group of Sentinels.
+    `options`: the broker's transport options; `use_ssl`: `broker_use_ssl`, which tells of the TLS of a group of
+    Sentinels. Raises ValueError where they do not name the group, or what they say of TLS cannot be said here.
     """
     parts = urlsplit(broker_url)
     if parts.scheme == SENTINEL:
-        return SentinelAddress.of_celery(broker_url, options).url()
+        return SentinelAddress.of_celery(broker_url, options, use_ssl).url()
     if parts.scheme in {"redis", "rediss"}:
         return broker_url
     if parts.scheme in {"redis+socket", "socket"}:
@@ -96,13 +96,11 @@ def state_url_of(broker_url: str, options: Mapping[str, Any]) -> str | None:
 
 
 def tls_options(url: str) -> dict[str, Any] | None:
-    """Value for Celery's `broker_use_ssl`: Flower takes it from there alone. None without TLS."""
+    """Value for Celery's `broker_use_ssl`: TLS to Redis. Flower takes it from there alone. None without TLS."""
     parts = urlsplit(url)
-    if parts.scheme != "rediss":
-        return None
-    query = dict(parse_qsl(parts.query))
-    options: dict[str, Any] = {name: query[name] for name in _TLS_FILES if name in query}
-    return {"ssl_cert_reqs": _VERIFY.get(query.get("ssl_cert_reqs", "required"), ssl.CERT_REQUIRED)} | options
+    if place := sentinels_of(url):
+        return place.redis_tls.options() if place.redis_tls else None
+    return Tls.parse(dict(parse_qsl(parts.query))).options() if parts.scheme == "rediss" else None
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:

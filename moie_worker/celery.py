@@ -22,7 +22,7 @@ def configuration(told: Settings) -> dict[str, Any]:
     timeout = told.redis_timeout.total_seconds()
     return {
         "broker_url": broker,
-        "broker_use_ssl": tls_options(broker),
+        "broker_use_ssl": tls_options(told.broker_address()),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_pool_acquire_timeout": 2 * timeout,

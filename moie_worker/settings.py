@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     redis_url: StateUrl | None = Field(
         None,
         description="Where the truth is kept: `redis://`, `rediss://`, `unix://` or "
-        "`sentinel://:PASSWORD@HOST:PORT,HOST:PORT/0?master=NAME`. "
+        "`sentinel://:PASSWORD@HOST:PORT,HOST:PORT/0?master=NAME`, with `&tls=all` where they speak TLS. "
         "Without it: the embedded Redis that `moie up` runs in `MOIE_HOME`.",
     )
     broker_url: BrokerUrl | None = Field(

@@ -1,8 +1,11 @@
 """A certificate authority of a test, and TLS in front of a Redis that has none."""
 
 import contextlib
+import functools
+import selectors
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +21,7 @@ from cryptography.x509.oid import NameOID
 
 VALID = timedelta(days=1)
 PIECE = 65_536
+HANDSHAKE = b"\x16"  # the first byte of a connection through TLS, and of no command of Redis
 
 
 class Authority:
@@ -63,16 +67,24 @@ class Authority:
 
 @contextmanager
 def tls_in_front_of(
-    redis_socket: Path, certificate: tuple[Path, Path], clients_of: Path | None = None
+    target: Path | int,
+    certificate: tuple[Path, Path],
+    clients_of: Path | None = None,
+    *,
+    plain: bool = False,
 ) -> Iterator[int]:
-    """Take TLS on a port of the loopback and pass it on; `clients_of` is a CA whose certificate each client shows."""
+    """Take TLS on a port of the loopback and pass it on to a socket or a port.
+
+    `clients_of` is a CA whose certificate each client shows. `plain`: who begins without TLS is passed on as well.
+    """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*certificate)
     if clients_of is not None:
         context.load_verify_locations(clients_of)
         context.verify_mode = ssl.CERT_REQUIRED
     with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=_accept, args=(server, context, redis_socket), daemon=True)
+        door = Door(target, context, plain=plain)
+        thread = threading.Thread(target=door.accept, args=(server,), daemon=True)
         thread.start()
         try:
             yield server.getsockname()[1]
@@ -81,29 +93,61 @@ def tls_in_front_of(
             thread.join(5)
 
 
-def _accept(server: socket.socket, context: ssl.SSLContext, redis_socket: Path) -> None:
-    with contextlib.suppress(OSError):  # the test is over
+class Door:
+    """Passes on what comes to a port, and the answers."""
+
+    def __init__(self, target: Path | int, context: ssl.SSLContext, *, plain: bool) -> None:
+        self._target, self._context, self._plain = target, context, plain
+
+    def accept(self, server: socket.socket) -> None:
+        """Until the server is shut down."""
+        with contextlib.suppress(OSError):  # the test is over
+            while True:
+                accepted, _ = server.accept()
+                threading.Thread(target=self._serve, args=(accepted,), daemon=True).start()
+
+    def _serve(self, accepted: socket.socket) -> None:
+        with contextlib.suppress(OSError), accepted, self._opened(accepted) as client, self._redis() as redis:
+            _pass_on(client, redis)
+
+    def _opened(self, accepted: socket.socket) -> socket.socket:
+        if self._plain and accepted.recv(1, socket.MSG_PEEK) != HANDSHAKE:
+            return accepted
+        return self._context.wrap_socket(accepted, server_side=True)
+
+    def _redis(self) -> socket.socket:
+        if isinstance(self._target, int):
+            return socket.create_connection(("127.0.0.1", self._target))
+        redis = socket.socket(socket.AF_UNIX)
+        redis.connect(str(self._target))
+        return redis
+
+
+def _pass_on(client: socket.socket, redis: socket.socket) -> None:
+    """Both ways until one side ends, by one thread: OpenSSL lets no two use a connection at a time."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(client, selectors.EVENT_READ, (client, redis))
+        selector.register(redis, selectors.EVENT_READ, (redis, client))
         while True:
-            accepted, _ = server.accept()
-            threading.Thread(target=_serve, args=(accepted, context, redis_socket), daemon=True).start()
+            for key, _ in selector.select():
+                source, target = key.data
+                for piece in _pieces(source):
+                    if not piece:
+                        return
+                    target.sendall(piece)
 
 
-def _serve(accepted: socket.socket, context: ssl.SSLContext, redis_socket: Path) -> None:
-    with (
-        contextlib.suppress(OSError),
-        accepted,
-        context.wrap_socket(accepted, server_side=True) as client,
-        socket.socket(socket.AF_UNIX) as redis,
-    ):
-        redis.connect(str(redis_socket))
-        answers = threading.Thread(target=_pass_on, args=(redis, client), daemon=True)
-        answers.start()
-        _pass_on(client, redis)
-        redis.shutdown(socket.SHUT_RDWR)
-        answers.join(5)
+def _pieces(source: socket.socket) -> Iterator[bytes]:
+    """All that has come; of one record of TLS more may be there than was asked for, and no selector sees it."""
+    yield source.recv(PIECE)
+    while isinstance(source, ssl.SSLSocket) and source.pending():
+        yield source.recv(PIECE)
 
 
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while piece := source.recv(PIECE):
-            target.sendall(piece)
+@functools.cache
+def speaks_tls(server: str) -> bool:
+    """Whether a Redis was built with TLS: one without it stops at the first of two wrong lines."""
+    told = subprocess.run(
+        [server, "-"], input="tls-port 0\nno-such-line\n", capture_output=True, text=True, check=False
+    )
+    return "no-such-line" in told.stdout + told.stderr

@@ -19,6 +19,7 @@ from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
 
 from moie_worker.adapters.clock import SystemClock
+from moie_worker.adapters.redis.asking import explain
 from moie_worker.adapters.redis.connect import FORBIDDEN, FullError
 from moie_worker.doors.poison_schema import broadcast_fault, message_fault
 from moie_worker.doors.task_letters import message_death
@@ -141,6 +142,11 @@ class SievedSentinelChannel(SievedChannel, kombu_redis.SentinelChannel):
     """Finds its Redis through sentinels."""
 
     from_transport_options: tuple[Any, ...] = (*kombu_redis.SentinelChannel.from_transport_options, PARK)
+
+    def _get_pool(self, asynchronous: bool = False) -> Any:
+        pool = super()._get_pool(asynchronous)
+        explain(pool)
+        return pool
 
 
 class SievedSentinelTransport(kombu_redis.SentinelTransport):

@@ -37,7 +37,8 @@ def same_redis(app: Celery, system: System) -> bool:
 
 def _behind_broker(app: Celery) -> str | None:
     try:
-        return state_url_of(str(app.conf.broker_url or ""), app.conf.broker_transport_options or {})
+        options = app.conf.broker_transport_options or {}
+        return state_url_of(str(app.conf.broker_url or ""), options, app.conf.broker_use_ssl)
     except ValueError as error:
         raise InputError(f"the broker of this application: {error}") from None
 

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from moie_worker.plan.states import Place
 from tests.farm import Farm, alone, farm_in, say, wait_until
 from tests.faults import Figures
 from tests.sentinel_kit import Group
+from tests.tls_kit import Authority
 
 pytestmark = pytest.mark.chaos
 
@@ -20,11 +22,15 @@ JOBS = 60
 
 
 @pytest.fixture
-def group_farm() -> Iterator[tuple[Group, Farm]]:
-    with farm_in(state=Group) as farm:
+def group_farm(request: pytest.FixtureRequest) -> Iterator[tuple[Group, Farm]]:
+    with farm_in(state=request.param) as farm:
         assert isinstance(farm.state, Group)
         wait_until(farm.state.watched, "the Sentinels know everyone")
         yield farm.state, farm
+
+
+def in_tls(directory: Path) -> Group:
+    return Group(directory, Authority(directory, "ours"))
 
 
 def begun(farm: Farm) -> int:
@@ -39,7 +45,15 @@ def all_verified(farm: Farm) -> bool:
 
 
 @pytest.mark.fault(9)
-@pytest.mark.parametrize("fault", ["killed", pytest.param("frozen", marks=pytest.mark.whole)])
+@pytest.mark.parametrize(
+    ("group_farm", "fault"),
+    [
+        pytest.param(Group, "killed", id="killed"),
+        pytest.param(Group, "frozen", id="frozen", marks=pytest.mark.whole),
+        pytest.param(in_tls, "killed", id="killed-tls", marks=pytest.mark.whole),
+    ],
+    indirect=["group_farm"],
+)
 def test_work_goes_on_at_another_primary_and_each_job_settles_once(
     group_farm: tuple[Group, Farm], fault: str, figures: Figures
 ) -> None:

@@ -239,6 +239,50 @@ def test_the_broker_of_a_celery_application_behind_sentinels_holds_its_state_too
         state_url_of(celery_url(SENTINEL), {})
 
 
+TLS_OPTIONS = "ssl_ca_certs=/ca.pem&ssl_check_hostname=false"
+HOW = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_ca_certs": "/ca.pem", "ssl_check_hostname": False}
+
+
+@pytest.mark.parametrize(("spoken", "redis", "sentinels"), [("all", 1, 1), ("redis", 1, 0), ("sentinels", 0, 1)])
+def test_tls_is_spoken_with_whom_the_address_of_sentinels_says(spoken: str, redis: int, sentinels: int) -> None:
+    url = f"{SENTINEL}&tls={spoken}&{TLS_OPTIONS}"
+    asking = broker_options(url, timedelta(seconds=5))["sentinel_kwargs"]
+    assert tls_options(url) == (HOW if redis else None)
+    assert asking.items() >= {"ssl": True, **HOW}.items() if sentinels else "ssl" not in asking
+    assert address_of(connect(url)).endswith(f"/4?master=main&tls={spoken}")
+
+
+@pytest.mark.parametrize("spoken", ["all", "redis", "sentinels"])
+def test_a_celery_application_behind_sentinels_says_its_tls_in_two_places(spoken: str) -> None:
+    said = f"{SENTINEL}&tls={spoken}&{TLS_OPTIONS}"
+    options = broker_options(said, timedelta(seconds=5))
+    url = state_url_of(celery_url(said), options, tls_options(said) or False)
+    assert url is not None
+    assert sentinels_of(url) == sentinels_of(said)
+
+
+@pytest.mark.parametrize(
+    ("redis", "sentinels", "answer"),
+    [
+        ({"ssl_ca_certs": "/a"}, {"ssl_ca_certs": "/b"}, "have other options of TLS"),
+        ({"ssl_ciphers": "X"}, {}, "ssl_ciphers is none of the options of TLS known here"),
+        ({"ssl_cert_reqs": "x"}, {}, "ssl_cert_reqs=x: use required, optional or none"),
+    ],
+)
+def test_what_one_address_cannot_say_of_tls_is_refused(
+    redis: dict[str, str], sentinels: dict[str, str], answer: str
+) -> None:
+    options = {"master_name": "main", "sentinel_kwargs": {"ssl": True, **sentinels}}
+    with pytest.raises(ValueError, match=answer):
+        state_url_of("sentinel://h", options, redis)
+
+
+@pytest.mark.parametrize("said", ["none", None, ssl.CERT_NONE])
+def test_a_celery_application_may_say_in_three_ways_that_it_trusts_anybody(said: object) -> None:
+    url = state_url_of("sentinel://h", {"master_name": "main"}, {"ssl_cert_reqs": said, "ssl_ca_certs": None})
+    assert url == "sentinel://h:26379/0?master=main&tls=redis&ssl_cert_reqs=none"
+
+
 def test_passwords_of_sentinels_are_not_shown() -> None:
     for text in (SENTINEL, celery_url(SENTINEL)):
         assert "p%40w" not in redact(text)
@@ -257,6 +301,11 @@ def test_an_address_of_sentinels_is_shown_without_passwords() -> None:
         ("sentinel://h:port/0?master=m", "the places of Sentinels are host:port"),
         ("sentinel://h:1/db?master=m", "the path of a sentinel:// address is the number of a database"),
         ("sentinel://h:1/0?master=m&ssl=true", "unknown option ssl"),
+        ("sentinel://h:1/0?master=m&tls=yes", "tls=yes: use all, redis or sentinels"),
+        ("sentinel://h:1/0?master=m&ssl_ca_certs=/ca.pem", "ssl_ca_certs says nothing without TLS: write tls=all"),
+        ("sentinel://h:1/0?master=m&tls=all&ssl_cert_reqs=no", "ssl_cert_reqs=no: use required, optional or none"),
+        ("sentinel://h:1/0?master=m&tls=all&ssl_check_hostname=0", "ssl_check_hostname=0: use true or false"),
+        ("rediss://h?ssl_cert_reqs=never", "ssl_cert_reqs=never: use required, optional or none"),
     ],
 )
 def test_a_wrong_address_of_sentinels_is_explained(url: str, answer: str) -> None:
