@@ -37,17 +37,29 @@ FAULTS = {
 }
 HEAD = """# Faults
 
-What was done to the system, and what became of it. `make chaos` runs all of it and writes this page;
-`make test` runs the rows without *whole*. A part of it (`make chaos ARGS='-k network'`) writes its own rows anew and
-keeps the others. Rows of `chaos/` held when the oracle did, `tests/chaos/oracle.py`: no job
-runs without a live lease, the places add up to what was loaded, each job was settled once and by its last attempt, no
-command is left behind, and the plan ended by itself.
+What was done to the system, and what became of it. `make chaos SEED=1` runs all of it and writes this page; the seed
+decides all that is random in it. `make test` runs the rows without *whole*. A part of it
+(`make chaos ARGS='-k network'`) writes its own rows anew and keeps the others.
+
+Rows of `chaos/` held when the oracle did, `tests/chaos/oracle.py`: no job runs without a live lease, the places add up
+to what was loaded, each job was settled once and by its last attempt, no command is left behind, and the plan ended by
+itself. *Runs again* are attempts beyond the first of each job; *recovery* is from the fault's end to new work.
 
 | fault | test | result | seconds | runs again | recovery, s |
 |---|---|---|---|---|---|
 """
 
+RUNS = """
+## Whole runs
+
+One after the other; the table above is of the last one.
+
+| run | tests | failed | minutes |
+|---|---|---|---|
+"""
+
 NOT_RUN = "not run"
+HELD = "held"
 CELLS = 6
 
 
@@ -83,7 +95,8 @@ class Programme:
     """Collects rows while pytest runs, and writes them at its end."""
 
     def __init__(self, page: Path | None, seed: int, budget_s: float) -> None:
-        self._page, self._seed, self._end = page, seed, monotonic() + budget_s
+        self._page, self._seed, self._began = page, seed, monotonic()
+        self._end = self._began + budget_s
         self._rows: dict[str, Row] = {}
 
     @pytest.hookimpl(tryfirst=True)
@@ -110,13 +123,25 @@ class Programme:
         if report.failed:
             row.result = "**failed**"
         elif report.when == "call":
-            row.result = "held"
+            row.result = HELD
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._page is not None:
             known = self._page.read_text() if self._page.exists() else ""
             self._page.write_text(self.table(known))
             terminalreporter.write(self.table(known))
+
+    def runs(self, known: str) -> str:
+        """Earlier whole runs as they stand on the page, and this one if it was whole."""
+        lines = [
+            line for line in known.splitlines() if line.startswith("| seed ") and f"| seed {self._seed} " not in line
+        ]
+        done = {number for row in self._rows.values() for number in row.numbers}
+        if done == FAULTS.keys() and all(row.result != NOT_RUN for row in self._rows.values()):
+            failed = sum(row.result != HELD for row in self._rows.values())
+            minutes = (monotonic() - self._began) / 60
+            lines.append(f"| seed {self._seed} | {len(self._rows)} | {failed} | {minutes:.0f} |")
+        return "\n".join(lines)
 
     def table(self, known: str) -> str:
         """The page; what was not run this time stands there as it is known from an earlier run."""
@@ -129,7 +154,7 @@ class Programme:
                 lines.append(f"| {number}. {fault} | {text} |")
             if not rows:
                 lines.append(f"| {number}. {fault} | – | no test yet | | | |")
-        return HEAD + "\n".join(lines) + f"\n\nSeed {self._seed}. `make chaos SEED={self._seed}` does the same again.\n"
+        return HEAD + "\n".join(lines) + "\n" + RUNS + self.runs(known) + "\n"
 
 
 def cells_of(line: str) -> list[str]:
