@@ -8,7 +8,6 @@ from pathlib import Path
 
 from moie_worker import settings
 from moie_worker.actions import registry
-from moie_worker.adapters import shell_spaces
 from moie_worker.adapters.clock import SystemClock
 from moie_worker.adapters.keys import KeyFolder, KeyRing, KeySigner, PublicKey, Role, parse_keys
 from moie_worker.adapters.ping import Pinger, Target
@@ -27,8 +26,9 @@ from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.adapters.shell import ShellRunner
 from moie_worker.adapters.shell_programs import Program, Programs, found_programs
 from moie_worker.adapters.shell_rights import Rights
+from moie_worker.adapters.shell_spaces import Namespaces, try_namespaces
 from moie_worker.adapters.shell_spawn import base_environment as shell_base
-from moie_worker.adapters.shell_user import why_not_as
+from moie_worker.adapters.shell_user import can_become_others, why_not_as
 from moie_worker.adapters.snapshot_folder import SnapshotFolder, plans_in
 from moie_worker.errors import DocumentError, InputError, MoieError
 from moie_worker.heart.policing import Policing
@@ -95,12 +95,16 @@ class System:
     def rights(self) -> Rights:
         """What commands may be here. Raises InputError where what is asked for cannot be had."""
         told = self.settings
-        why = shell_spaces.why_not() if told.containment != "group" else ""
-        if why and told.containment == "pid":
+        apart = told.containment != "group" and not self.namespaces.why_not
+        if told.containment == "pid" and not apart:
+            why = self.namespaces.why_not
             raise InputError(f"MOIE_CONTAINMENT: no PID namespaces here: {why}. Say `auto` to do without")
-        users = frozenset(told.run_as_users.split())
-        apart = told.containment != "group" and not why
-        return Rights(users, told.no_new_privileges, apart, self._programs())
+        return Rights(frozenset(told.run_as_users.split()), told.no_new_privileges, apart, self._programs())
+
+    @cached_property
+    def namespaces(self) -> Namespaces:
+        """What PID namespaces this process can have; one is made to find out."""
+        return try_namespaces(for_others=bool(self.settings.run_as_users.split()) and can_become_others())
 
     def _programs(self) -> Programs | None:
         found = self.programs()
@@ -118,7 +122,8 @@ class System:
             no_new_privileges=told.no_new_privileges,
             can_give_up=can_give_up_new_privileges(),
             containment=told.containment,
-            no_namespaces=shell_spaces.why_not(),
+            namespaces=self.namespaces.told,
+            no_namespaces=self.namespaces.why_not,
             programs={word: found.file if found else "" for word, found in self.programs().items()},
             run_as={user: why_not_as(user) for user in told.run_as_users.split()},
         )

@@ -7,11 +7,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 from moie_worker.adapters.guard import everyone, token_of
 from moie_worker.ports import Command
 
 PATIENCE_S = 10.0
+
+HIDDEN = "(env -i setsid sh -c 'trap \"\" TERM HUP; echo x >> {file}; sleep 600; sleep 600' &)"
+STARTED = "; while ! [ -s {file} ]; do :; done"
 
 # A worker in short: runs each command under its token and a lease, in threads, and says what came of it.
 WORKER = """
@@ -64,10 +68,31 @@ def command(cmd: str | Sequence[str], token: str, timeout_s: float = 30, grace_s
     return Command(cmd, timedelta(seconds=timeout_s), token=token, grace=timedelta(seconds=grace_s))
 
 
+def sleepers(number: str) -> list[int]:
+    """Processes of this machine that sleep for so long."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if number.encode() in words:
+                found.append(int(entry.name))
+    return found
+
+
+def hidden(file: Path, number: str) -> str:
+    """A command that leaves a daemon with neither its session nor its token, and waits until it runs."""
+    return (HIDDEN + STARTED).format(file=file).replace("sleep 600", f"sleep {number}")
+
+
 @contextmanager
-def worker(token: str, *commands: str, lease_s: float = 60, apart: bool = False) -> Iterator["subprocess.Popen[str]"]:
+def worker(
+    token: str, *commands: str, lease_s: float = 60, apart: bool = False, before: Sequence[str] = ()
+) -> Iterator["subprocess.Popen[str]"]:
     """A worker process that runs these commands; killed at the end, if it is still there."""
-    arguments = [sys.executable, "-c", WORKER, str(lease_s), "apart" if apart else "", token, *commands]
+    arguments = [*before, sys.executable, "-c", WORKER, str(lease_s), "apart" if apart else "", token, *commands]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process

@@ -116,7 +116,7 @@ class ShellRunner:
         if watch.follow():
             child.signal_group(signal.SIGKILL)  # the rest of the group, before its number is given back
             watch.drain()
-            status, usage = _collect(child.pid)
+            status, usage = child.collect()
         reason = stop.reason if stop is not None else None
         verdict = self._verdict(watch.cause, command.timeout, reason, status, token)
         duration_s = time.monotonic() - child.began
@@ -145,14 +145,6 @@ class ShellRunner:
             return False
         before, self._oom_kills = self._oom_kills, oom_kills()
         return self._oom_kills > before
-
-
-def _collect(pid: int) -> tuple[int | None, resource.struct_rusage | None]:
-    try:
-        _, status, usage = os.wait4(pid, 0)
-    except ChildProcessError:
-        return None, None
-    return status, usage
 
 
 def _evidence(

@@ -9,7 +9,8 @@ from datetime import timedelta
 
 from moie_worker.adapters.guard import token_of
 from moie_worker.adapters.shell_guard import Guard
-from moie_worker.adapters.shell_spaces import Space, Spaces
+from moie_worker.adapters.shell_space import Space
+from moie_worker.adapters.shell_spaces import Spaces
 from moie_worker.adapters.shell_spawn import CannotStartError, Child, Start, inheritable, spawn
 from moie_worker.adapters.shell_strays import become_foster_parent, end, strays
 
@@ -49,21 +50,23 @@ class Children:
     def start(self, start: Start, token: str, *, apart: bool = False) -> Child:
         """Start a command of an attempt, or CannotStartError; `apart` in a PID namespace."""
         with self._lock:  # a sweep must not see a child that is not written down
+            space = self._space(token) if apart else None  # may take long
             ticks = _ticks()
-            child = self._start_apart(start, token) if apart else spawn(start, self._unwanted)
+            child = spawn(start, self._unwanted) if space is None else self._spawn_in(space, start)
             self._running[child.pid] = (token, ticks)
             if token in self._leases:
                 self._guard.tell(self._lines_of(child.pid), self._everything)
         return child
 
-    def _start_apart(self, start: Start, token: str) -> Child:
+    def _space(self, token: str) -> Space:
         try:
-            space = self.spaces.take(token)
+            return self.spaces.take(token)
         except OSError as error:
             raise CannotStartError(f"its PID namespace is missing: {error.strerror}") from error
+
+    def _spawn_in(self, space: Space, start: Start) -> Child:
         try:
-            with space.entered():
-                child = spawn(start, self._unwanted)
+            child = space.spawn(start, self._unwanted)
         except CannotStartError:
             self.spaces.drop(space)
             raise

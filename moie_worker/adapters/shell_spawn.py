@@ -4,10 +4,11 @@ import contextlib
 import errno
 import fcntl
 import os
+import resource
 import signal
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from moie_worker.ports import Command
@@ -16,7 +17,7 @@ _SHELL = "/bin/sh"
 _INHERITED = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "LOGNAME", "SHELL"})
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 # A worker ignores some signals, and an ignored signal stays ignored across exec.
-_ALL_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+ALL_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 # posix_spawn cannot change the directory; a shell that replaces itself can. 126 is read as "could not run".
 _NOTHING_TO_READ = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
 _ENTER_THEN_SHELL = 'cd -- "$0" || exit 126; exec /bin/sh -c -- "$1"'
@@ -54,6 +55,14 @@ class Child:
         """Signal the whole group. Safe while the child is not reaped: until then the number belongs to it."""
         with contextlib.suppress(ProcessLookupError, PermissionError):  # all gone, or all of another user
             os.killpg(self.pid, number)
+
+    def collect(self) -> tuple[int | None, resource.struct_rusage | None]:
+        """Its status and figures, once it has ended; None where another part of this process took them."""
+        try:
+            _, status, usage = os.wait4(self.pid, 0)
+        except ChildProcessError:
+            return None, None
+        return status, usage
 
     def close(self) -> None:
         """Give the descriptors back."""
@@ -139,41 +148,56 @@ def _is_inheritable(descriptor: int) -> bool:
         return False  # closed in the meantime
 
 
+# What to start, what it reads or -1, where it prints; the process id and the descriptor that tells its end.
+Launch = Callable[[Start, int, int], tuple[int, int]]
+
+
 def spawn(start: Start, unwanted: Sequence[int]) -> Child:
     """Start it without the `unwanted` descriptors, or CannotStartError. Costs about what posix_spawn costs."""
-    try:
-        read, write = _pipe()
-    except OSError as error:
-        raise CannotStartError(f"cannot make a pipe: {_reason(error)}") from error
-    source = -1
-    try:
-        source = _readable(start.input) if start.input else -1
-        began = time.monotonic()
+
+    def launch(start: Start, source: int, output: int) -> tuple[int, int]:
         pid = os.posix_spawn(
             start.path,
             list(start.argv),
             start.env,
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, source, 0) if source >= 0 else _NOTHING_TO_READ,
-                (os.POSIX_SPAWN_DUP2, write, 1),
-                (os.POSIX_SPAWN_DUP2, write, 2),
+                (os.POSIX_SPAWN_DUP2, output, 1),
+                (os.POSIX_SPAWN_DUP2, output, 2),
                 *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in unwanted if _is_inheritable(descriptor)),
             ],
             setsid=True,
             setsigmask=(),
-            setsigdef=_ALL_SIGNALS,
+            setsigdef=ALL_SIGNALS,
         )
+        return pid, _pidfd(pid)
+
+    return Child(*opened(start, launch))
+
+
+def opened(start: Start, launch: Launch) -> tuple[int, int, int, float]:
+    """Start it with a pipe for what it prints; what a Child is made of, or CannotStartError."""
+    try:
+        read, write = _pipe()
+    except OSError as error:
+        raise CannotStartError(f"cannot make a pipe: {_reason(error)}") from error
+    source, pid = -1, 0
+    try:
+        source = readable(start.input) if start.input else -1
+        began = time.monotonic()
+        pid, pidfd = launch(start, source, write)
     except (OSError, ValueError, TypeError) as error:
-        os.close(read)
         raise CannotStartError(f"cannot start {_shown(start.path)}: {_reason(error)}") from error
     finally:
         os.close(write)
         if source >= 0:
             os.close(source)
-    return Child(pid, read, _pidfd(pid), began)
+        if not pid:
+            os.close(read)
+    return pid, read, pidfd, began
 
 
-def _readable(content: bytes) -> int:
+def readable(content: bytes) -> int:
     """A descriptor that reads it; it is on no disk."""
     descriptor = os.memfd_create("moie-command")
     with open(descriptor, "wb", closefd=False) as file:

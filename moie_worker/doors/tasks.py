@@ -147,21 +147,27 @@ def _on_init(sender: Any, **_: Any) -> None:
 def _check_rights() -> None:
     """A worker that cannot tell whom it trusts, or hold its commands as it was told, ends here, not at each job."""
     try:
-        held, rules = here().rights, here().policies
-        named = ", ".join(f"{key.name} ({key.id})" for key in here().trusted_authors)
+        _ = here().rights, here().policies, here().trusted_authors
     except MoieError as error:
         sys.stderr.write(f"moie-worker: {error}\n")
         raise SystemExit(error.exit_code) from None
-    if rules is not None:
+
+
+def _say_rights() -> None:
+    """How commands are held, and whom this worker trusts. Later than the check: until then nobody reads the log."""
+    if (rules := here().policies) is not None:
         log.info("%d policies of %s say what may run", len(rules.policies), here().settings.policies)
-    if held.apart:
-        log.info("commands run in PID namespaces")
-    if named:
+    if here().rights.apart:
+        log.info("commands run in %s", here().namespaces.told)
+    elif here().settings.containment == "auto":
+        log.warning("commands run in process groups only; no PID namespaces here: %s", here().namespaces.why_not)
+    if named := ", ".join(f"{key.name} ({key.id})" for key in here().trusted_authors):
         log.info("only what one of these authors signed is executed: %s", named)
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
 def _on_ready(sender: Any, **_: Any) -> None:
+    _say_rights()
     Presence.start_for(here(), sender)
 
 

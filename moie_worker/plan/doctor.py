@@ -66,6 +66,7 @@ class Held:
     no_new_privileges: bool
     can_give_up: bool  # the kernel knows of it
     containment: str
+    namespaces: str  # those that can be had
     no_namespaces: str  # why there are none; empty: they can be had
     programs: Mapping[str, str]  # that commands may begin with, and what file each is; none: any
     run_as: Mapping[str, str]  # users that jobs may name, with why they cannot be used
@@ -88,10 +89,10 @@ def held_findings(held: Held) -> Iterator[Finding]:
 def _containment(held: Held) -> Finding:
     missing = f"no PID namespaces here: {held.no_namespaces}"
     if held.containment == "group":
-        told = missing if held.no_namespaces else "MOIE_CONTAINMENT=pid is possible here"
+        told = missing if held.no_namespaces else f"MOIE_CONTAINMENT=pid is possible here: {held.namespaces}"
         return Finding("containment", Level.OK, f"process groups, as MOIE_CONTAINMENT says; {told}")
     level = Level.FAULT if held.containment == "pid" else Level.NOTE
-    return _judged("containment", not held.no_namespaces, "PID namespaces", missing, level)
+    return _judged("containment", not held.no_namespaces, held.namespaces, f"process groups only; {missing}", level)
 
 
 def _programs(programs: Mapping[str, str]) -> Finding:

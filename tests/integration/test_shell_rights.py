@@ -15,17 +15,21 @@ from pathlib import Path
 
 import pytest
 
+from moie_worker.adapters.privileges import Capability, capable
 from moie_worker.adapters.shell import ShellRunner
 from moie_worker.adapters.shell_children import children_here
 from moie_worker.adapters.shell_programs import Programs, found_programs
 from moie_worker.adapters.shell_rights import Rights
-from moie_worker.adapters.shell_spaces import why_not
+from moie_worker.adapters.shell_space import Space
+from moie_worker.adapters.shell_spaces import try_namespaces
 from moie_worker.adapters.shell_user import can_become_others
 from moie_worker.plan.states import Outcome
 from moie_worker.ports import Command, Evidence
-from tests.shell_kit import alive, command, guard_of, is_alive, wait_until, worker, zombies
+from tests.shell_kit import alive, command, guard_of, hidden, is_alive, sleepers, wait_until, worker, zombies
+from tests.user_kit import can_be_had
 
-NAMESPACES = pytest.mark.integration if not why_not() else pytest.mark.whole
+KINDS = ["entered"] * capable(Capability.SYS_ADMIN) + ["kept"] * can_be_had() or ["entered"]
+NAMESPACES = pytest.mark.integration if not try_namespaces().why_not else pytest.mark.whole
 USERS = pytest.mark.integration if can_become_others() else pytest.mark.whole
 pytestmark = pytest.mark.integration
 
@@ -37,10 +41,6 @@ def collected() -> None:
     """A runner makes this process inherit orphans: those of workers that earlier tests killed are not this test's."""
     for pid in zombies():
         os.waitpid(pid, os.WNOHANG)
-
-
-HIDDEN = "(env -i setsid sh -c 'trap \"\" TERM HUP; echo x >> {file}; sleep 600; sleep 600' &)"
-STARTED = "; while ! [ -s {file} ]; do :; done"
 
 
 def in_thread(work: Callable[[], Evidence]) -> Evidence:
@@ -65,8 +65,12 @@ def made() -> Iterator[Callable[[Rights], ShellRunner]]:
         runner.close()
 
 
-@pytest.fixture
-def apart(made: Callable[[Rights], ShellRunner]) -> ShellRunner:
+@pytest.fixture(params=KINDS)
+def apart(
+    made: Callable[[Rights], ShellRunner], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> ShellRunner:
+    """Its commands run in namespaces that are entered, as for root, or kept by a program of ours, as for others."""
+    monkeypatch.setattr("moie_worker.adapters.shell_spaces.is_ours_to_enter", lambda: request.param == "entered")
     return made(Rights(apart=True))
 
 
@@ -94,25 +98,6 @@ def test_other_threads_of_the_process_keep_what_they_have(made: Callable[[Rights
 
 
 # -- PID namespaces -----------------------------------------------------------------------------------
-
-
-def sleepers(number: str) -> list[int]:
-    """Processes of this machine that sleep for so long."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if number.encode() in words:
-                found.append(int(entry.name))
-    return found
-
-
-def hidden(file: Path, number: str) -> str:
-    """A command that leaves a daemon with neither its session nor its token, and waits until it runs."""
-    return (HIDDEN + STARTED).format(file=file).replace("sleep 600", f"sleep {number}")
 
 
 @NAMESPACES
@@ -223,6 +208,49 @@ def test_a_namespace_that_was_killed_is_replaced(apart: ShellRunner) -> None:
     os.kill(space.init, signal.SIGKILL)
     wait_until(lambda: not is_alive(space.init), "it is dead")
     assert apart.run(command("true", "t-after")).outcome is Outcome.PASSED
+
+
+@NAMESPACES
+def test_a_namespace_that_ends_before_its_command_begins_is_said_and_replaced(
+    apart: ShellRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apart.run(command("true", "t-before"))
+    (space,) = children_here().spaces
+    os.kill(space.init, signal.SIGKILL)
+    wait_until(lambda: not is_alive(space.init), "it is dead")
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    with monkeypatch.context() as unaware:
+        unaware.setattr(Space, "alive", property(lambda _: True))
+        assert apart.run(command("true", "t-late")).outcome is Outcome.BROKEN
+    assert apart.run(command("true", "t-after")).outcome is Outcome.PASSED
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+@NAMESPACES
+@pytest.mark.parametrize("apart", ["kept"], indirect=True)
+def test_a_keeper_that_does_not_answer_is_ended_and_replaced(
+    apart: ShellRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moie_worker.adapters.shell_user_space._ANSWER_S", 0.5)
+    apart.run(command("true", "t-before"))
+    (space,) = children_here().spaces
+    os.kill(space.init, signal.SIGSTOP)
+    evidence = apart.run(command("true", "t-stuck"))
+    assert (evidence.outcome, evidence.message) == (Outcome.BROKEN, "its PID namespace ended before it began")
+    assert not is_alive(space.init)
+    assert apart.run(command("true", "t-after")).outcome is Outcome.PASSED
+
+
+@NAMESPACES
+def test_what_is_killed_with_its_namespace_is_not_done(apart: ShellRunner) -> None:
+    found: list[Evidence] = []
+    running = threading.Thread(target=lambda: found.append(apart.run(command("sleep 600", "t-under"))))
+    running.start()
+    wait_until(lambda: alive("t-under") and list(children_here().spaces), "it runs")
+    (space,) = children_here().spaces
+    os.kill(space.init, signal.SIGKILL)
+    running.join(5)
+    assert [(it.outcome, it.signal) for it in found] == [(Outcome.FAILED, signal.SIGKILL)]
 
 
 # -- other users --------------------------------------------------------------------------------------

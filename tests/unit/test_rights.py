@@ -5,18 +5,27 @@ from dataclasses import replace
 import pytest
 
 from moie_worker.adapters.shell_rights import NO_LIMITS, Rights
+from moie_worker.adapters.shell_spaces import Namespaces
 from moie_worker.adapters.shell_spawn import NotAllowedError
 from moie_worker.errors import InputError
 from moie_worker.plan.doctor import Held, Level, held_findings
 from moie_worker.settings import Settings
 from moie_worker.wiring import System
 
-HELD = Held(no_new_privileges=True, can_give_up=True, containment="group", no_namespaces="", programs={}, run_as={})
+HELD = Held(
+    no_new_privileges=True,
+    can_give_up=True,
+    containment="group",
+    namespaces="PID namespaces of some kind",
+    no_namespaces="",
+    programs={},
+    run_as={},
+)
 NONE = "the worker needs root or CAP_SYS_ADMIN"
 
 
 def rights(monkeypatch: pytest.MonkeyPatch, missing: str, **told: object) -> Rights:
-    monkeypatch.setattr("moie_worker.adapters.shell_spaces.why_not", lambda: missing)
+    monkeypatch.setattr("moie_worker.wiring.try_namespaces", lambda for_others: Namespaces(missing))
     return System(Settings(**told)).rights  # type: ignore[arg-type]
 
 
@@ -53,9 +62,9 @@ def test_users_are_named_by_words(monkeypatch: pytest.MonkeyPatch) -> None:
         (HELD, "new privileges", Level.OK, "given up"),
         (replace(HELD, no_new_privileges=False), "new privileges", Level.NOTE, "MOIE_NO_NEW_PRIVILEGES"),
         (replace(HELD, can_give_up=False), "new privileges", Level.NOTE, "this kernel cannot"),
-        (HELD, "containment", Level.OK, "MOIE_CONTAINMENT=pid is possible here"),
+        (HELD, "containment", Level.OK, "=pid is possible here: PID namespaces of some kind"),
         (replace(HELD, no_namespaces=NONE), "containment", Level.OK, f"no PID namespaces here: {NONE}"),
-        (replace(HELD, containment="auto"), "containment", Level.OK, "PID namespaces"),
+        (replace(HELD, containment="auto"), "containment", Level.OK, "PID namespaces of some kind"),
         (replace(HELD, containment="auto", no_namespaces=NONE), "containment", Level.NOTE, NONE),
         (replace(HELD, containment="pid", no_namespaces=NONE), "containment", Level.FAULT, NONE),
         (HELD, "programs", Level.OK, "any"),
