@@ -37,7 +37,7 @@ class Kind(StrEnum):
     HEARTBEAT = "heartbeat"  # before a heartbeat that has something to do
     PROMOTION = "promotion"  # before a phase was reached
     MANUAL = "manual"  # somebody asked for it
-    REPLACED = "replaced"  # what a restore took the place of
+    REPLACED = "replaced"  # what a restore, or a load that removes jobs, took the place of
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,15 @@ from pathlib import Path
 import pytest
 import redis
 
+from moie_worker import settings
 from moie_worker.adapters.redis.connect import connect
 from moie_worker.adapters.redis.store import RedisStore
+from moie_worker.doors.cli.desk import Desk
+from moie_worker.doors.cli.files import read_document
+from moie_worker.doors.cli.plans import begin_load
+from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.states import Outcome, Place
+from moie_worker.wiring import System
 from tests.cli_kit import PLAN, Cli, cli, digest, settled
 
 __all__ = ["cli"]
@@ -94,6 +100,38 @@ def test_what_promotions_left_is_written_before_another_revision_is_loaded(
     cli.says("load", str(tmp_path / "plan.yaml"))
     assert kinds(cli) == ["promotion", "promotion"]
     assert store.captures() == []
+
+
+def without(job: str, tmp_path: Path) -> str:
+    """The file of the plan without one of its jobs, and without a project, as the shortest plans are."""
+    kept = [line for line in PLAN.splitlines() if f'"{job}"' not in line and not line.startswith("meta")]
+    file = tmp_path / "shorter.yaml"
+    file.write_text("\n".join(kept))
+    return str(file)
+
+
+def test_what_a_load_removes_comes_back_by_a_rollback(cli: Cli, store: RedisStore, tmp_path: Path) -> None:
+    cli.says("load", without("1.1", tmp_path))
+    assert "1.1" not in places(store)
+    (replaced,) = cli.json("backup", "list")
+    assert replaced["kind"] == "replaced"
+    cli.says("rollback", "--to", replaced["name"])
+    assert places(store)["1.1"] is Place.COMPLETED
+
+
+def test_starting_a_system_puts_no_other_plan_in_the_place_of_one_that_is_there(
+    cli: Cli, store: RedisStore, tmp_path: Path
+) -> None:
+    desk = Desk(System(settings.load()), "moie up")
+    nameless = read_document(without("1.1", tmp_path)).plan
+    assert "goes on with it" in begin_load(desk, compile_plan(nameless, 0)), "one has a project, one has none"
+    cli.says("load", without("1.1", tmp_path))
+    other = nameless.model_copy(update={"phases": nameless.phases[-1:]})
+    said = begin_load(desk, compile_plan(other, 0))
+    assert said == "default holds a plan without a project and goes on with it; `moie load FILE` replaces it"
+    assert set(places(store)) == {"1.2", "2.1", "5.1"}
+    again = read_document(str(tmp_path / "plan.yaml")).plan.model_copy(update={"meta": nameless.meta})
+    assert "loaded, revision 3" in begin_load(desk, compile_plan(again, 0)), "of the same, most jobs stay"
 
 
 def test_what_promotions_left_is_written_before_a_rollback(cli: Cli, store: RedisStore) -> None:

@@ -14,11 +14,12 @@ from moie_worker.doors.cli.policies import say_policies
 from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart.trust import signed
 from moie_worker.plan.compile import compile_plan
-from moie_worker.plan.definition import Compiled, canonical
+from moie_worker.plan.definition import Compiled, Definition, canonical
 from moie_worker.plan.diff import Diff, definitions, diff, diff_document
 from moie_worker.plan.flow import Overview
 from moie_worker.plan.model import Plan
 from moie_worker.plan.report import ImportReport
+from moie_worker.plan.snapshot import Kind
 from moie_worker.plan.times import ms_of
 from moie_worker.wiring import System
 
@@ -57,7 +58,8 @@ def load_command(desk: Desk, file: str, dry_run: bool, yes: bool, sign_key: str 
     """Load the plan document FILE (`-`: standard input), or a new revision of it.
 
     Unchanged jobs keep their state, removed ones go, jobs whose command, action, time limit or environment changed are
-    verified again. If this command dies half way, beat brings it to its end.
+    verified again. If this command dies half way, beat brings it to its end. Where jobs go, a snapshot of the kind
+    `replaced` is taken first: `moie rollback` brings them back.
 
     With a key every job is signed; workers that trust an author execute nothing else.
     """
@@ -107,8 +109,9 @@ def load(desk: Desk, compiled: Compiled, *, dry_run: bool, yes: bool) -> tuple[D
     result = diff(old, compiled)
     if dry_run:
         return result, before.flags.revision
-    if len(result.removed) * 2 > len(old):
+    if _most_go(result, old):
         confirm(f"This removes {len(result.removed)} of the {len(old)} jobs of {desk.plan}. Load it?", yes=yes)
+    _save(desk, result)
     desk.system.fleet.add_plan(desk.plan)
     with progress_bar("staging", len(compiled.jobs), BIG) as advance:
         revision = desk.store.load(compiled, before.flags.revision, desk.who, desk.why, advance)
@@ -120,15 +123,19 @@ def load(desk: Desk, compiled: Compiled, *, dry_run: bool, yes: bool) -> tuple[D
 def begin_load(desk: Desk, compiled: Compiled) -> str:
     """Load a plan if it differs from what is loaded, and let beat bring it to its end; says what it did.
 
-    The plan of another project stays: starting a system is no order to drop the work that is in it.
+    A plan of another project stays, and so does one of which most jobs would go: starting a system is no order to drop
+    the work that is in it.
     """
     before, meta = desk.store.overview(), desk.store.meta()
-    if before.flags.revision and _project(meta) != _project(compiled.meta):
-        return f"{desk.plan} holds {_project(meta)} and goes on with it; `moie load FILE` replaces it"
-    result = diff(definitions(desk.store.all_jobs()), compiled)
-    if before.flags.revision and result.empty and canonical(meta) == canonical(compiled.meta):
-        return f"{desk.plan} is as it was, revision {before.flags.revision}"
+    old = definitions(desk.store.all_jobs())
+    result = diff(old, compiled)
+    if before.flags.revision:
+        if _project(meta) != _project(compiled.meta) or _most_go(result, old):
+            return f"{desk.plan} holds {_project(meta)} and goes on with it; `moie load FILE` replaces it"
+        if result.empty and canonical(meta) == canonical(compiled.meta):
+            return f"{desk.plan} is as it was, revision {before.flags.revision}"
     before = _ready(desk, before)
+    _save(desk, result)
     desk.system.fleet.add_plan(desk.plan)
     revision = desk.store.load(compiled, before.flags.revision, desk.who, desk.why)
     desk.system.fleet.ring(desk.plan)
@@ -137,6 +144,18 @@ def begin_load(desk: Desk, compiled: Compiled) -> str:
 
 def _project(meta: Mapping[str, Any]) -> str:
     return (meta.get("meta") or {}).get("project") or "a plan without a project"
+
+
+def _most_go(result: Diff, old: Mapping[str, Definition]) -> bool:
+    """Whether it looks like another plan rather than a new revision."""
+    return len(result.removed) * 2 > len(old)
+
+
+def _save(desk: Desk, result: Diff) -> None:
+    """What goes with a load comes back with `moie rollback`. Raises MoieError when no place keeps it."""
+    if result.removed:
+        for problem in desk.system.keeper().take(Kind.REPLACED).problems:
+            click.echo(f"  warning: {problem}", err=True)
 
 
 def _ready(desk: Desk, overview: Overview) -> Overview:

@@ -57,7 +57,8 @@ class Order:
 def up_command(file: str | None, name: str | None, heartbeat: str | None, no_flower: bool, detach: bool) -> None:
     """Run everything on this machine: an embedded Redis, a worker, a beat and Flower.
 
-    A plan of the same project (`meta.project`) becomes a new revision; that of another project stays, and it is said.
+    A plan of the same project (`meta.project`) becomes a new revision; that of another project stays, and one of which
+    more than half of the jobs would go, and it is said.
     With MOIE_REDIS_URL set, that Redis is used instead of an embedded one. Ctrl-C stops everything in order and leaves
     nothing behind; the data stay in MOIE_HOME, and the next `moie up` goes on with them. Exit code 1 when a part
     cannot be kept alive.
