@@ -24,6 +24,7 @@ def judge(status: int, *, lapsed: bool = False, out_of_memory: bool = False) -> 
     """The verdict on a command that ended by itself.
 
     `status` is the word wait gave; `lapsed` says that its lease was over (then it was the guard that killed it).
+    What a signal ended did not come to say anything: it is broken, whoever sent the signal.
     """
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
@@ -32,8 +33,8 @@ def judge(status: int, *, lapsed: bool = False, out_of_memory: bool = False) -> 
         return Verdict(Outcome.PASSED, "exit code 0", 0)
     if code in _COULD_NOT_RUN:
         return Verdict(Outcome.BROKEN, f"exit code {code}: {_COULD_NOT_RUN[code]}", code)
-    if code > 128 and (name := signal_name(code - 128)):
-        return Verdict(Outcome.FAILED, f"exit code {code} (128 + {name}){_memory(out_of_memory)}", code)
+    if code > 128 and (name := signal_name(code - 128)):  # what a shell says of a command that a signal ended
+        return Verdict(Outcome.BROKEN, f"exit code {code} (128 + {name}){_memory(out_of_memory)}", code)
     return Verdict(Outcome.FAILED, f"exit code {code}", code)
 
 
@@ -43,7 +44,7 @@ def _killed(number: int, *, lapsed: bool, out_of_memory: bool) -> Verdict:
         return Verdict(Outcome.LOST, message, signal=number)
     name = signal_name(number)
     shown = f"{number} ({name})" if name else str(number)
-    return Verdict(Outcome.FAILED, f"killed by signal {shown}{_memory(out_of_memory)}", signal=number)
+    return Verdict(Outcome.BROKEN, f"killed by signal {shown}{_memory(out_of_memory)}", signal=number)
 
 
 def ended_early(cause: Outcome, timeout: timedelta, reason: str | None, status: int | None) -> Verdict:

@@ -70,6 +70,7 @@ def desk(plan: str, _pid: int, worker: str) -> hints.Desk:
         data_dir=system.data_dir,
         dice=random.random,
         wait=_wait,
+        leaving=leaving,
         signer=system.receipt_signer,
     )
     return hints.Desk(
@@ -77,7 +78,6 @@ def desk(plan: str, _pid: int, worker: str) -> hints.Desk:
         fleet=system.fleet,
         tools=tools,
         make_stop=StopFlag,
-        leaving=leaving,
         threads=told.threads,
         lease=told.lease,
         renew=told.renew,

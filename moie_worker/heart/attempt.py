@@ -21,6 +21,11 @@ from moie_worker.plan.states import Outcome, Overlap
 from moie_worker.plan.times import Ms, moment
 from moie_worker.ports import ActionContext, Clock, Evidence, Files, Notebook, Runner, Signer, Stop, Verifier
 
+LEAVING = "the worker shuts down"
+LEAVING_SEEN_S = 0.25  # a signal to a whole service meets its commands before this worker knows of it
+
+_SIGNALLED = 128  # a shell's exit code for a command that a signal ended is above
+
 
 class Actions(Protocol):
     """Runs the action of a job by its name."""
@@ -45,6 +50,7 @@ class Tools:
     data_dir: Path
     dice: Callable[[], float]
     wait: Callable[[Stop, float], bool]  # False when the stop came first
+    leaving: Callable[[], bool]  # True once the worker was asked to end
     signer: Signer | None = None  # without one, what is verified leaves no receipt
 
 
@@ -152,6 +158,7 @@ def _act(run: Run, tools: Tools, slot: str) -> Evidence:
 def _settle(run: Run, tools: Tools, evidence: Evidence, fire: Fire | None = None) -> Settlement:
     if evidence.outcome is Outcome.REFUSED:
         return refused(run.attempt, evidence.message)
+    evidence = _unless_leaving(run, tools, evidence)
     now, kept = now_of(run, tools.clock), _record(run, tools, evidence)
     look, kept_verified = bool(run.attempt.definition.verifies), bool(run.attempt.definition.reverified_by)
     verified = (fire is None or look) and evidence.outcome is Outcome.PASSED and tools.signer is not None
@@ -168,6 +175,17 @@ def _settle(run: Run, tools: Tools, evidence: Evidence, fire: Fire | None = None
         receipt=receipt,
     )
     return settlement(run.job, run.attempt, ended, now, tools.dice(), fire)
+
+
+def _unless_leaving(run: Run, tools: Tools, evidence: Evidence) -> Evidence:
+    """What a signal ended while this worker is asked to end says nothing of its job: it is given back."""
+    signalled = evidence.signal is not None or (evidence.exit_code or 0) > _SIGNALLED
+    if evidence.outcome is not Outcome.BROKEN or not signalled:
+        return evidence
+    if not tools.leaving() and (not tools.wait(run.stop, LEAVING_SEEN_S) or not tools.leaving()):
+        return evidence
+    run.stop.set(LEAVING)
+    return replace(evidence, outcome=Outcome.CANCELLED, message=f"{LEAVING}: {evidence.message}")
 
 
 def _origin(attempt: Attempt, receipt: str) -> dict[str, Any]:

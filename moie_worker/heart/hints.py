@@ -16,7 +16,7 @@ from threading import Thread
 
 from moie_worker.errors import MoieError
 from moie_worker.heart import refusals, regressions
-from moie_worker.heart.attempt import Run, Tools, opened, perform
+from moie_worker.heart.attempt import LEAVING, Run, Tools, opened, perform
 from moie_worker.heart.policing import Policing
 from moie_worker.heart.quietly import quietly
 from moie_worker.heart.receipts import signed
@@ -27,7 +27,6 @@ from moie_worker.plan.states import OnLeaseLost, Outcome
 from moie_worker.ports import Alerts, ClosingStop, Fleet, Store, Verifier
 
 LOST = "its lease was lost"
-LEAVING = "the worker shuts down"
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +39,6 @@ class Desk:
     fleet: Fleet
     tools: Tools
     make_stop: Callable[[], ClosingStop]
-    leaving: Callable[[], bool]  # True once the worker was asked to end
     threads: int
     lease: timedelta
     renew: timedelta
@@ -73,7 +71,7 @@ def work(hint: Hint, desk: Desk) -> dict[str, int]:
 
     Raises UnreachableError when Redis cannot be asked to begin; nothing was begun then, or the lease ends by itself.
     """
-    if desk.leaving():
+    if desk.tools.leaving():
         return {}
     clock = desk.tools.clock
     asked = clock.monotonic()
@@ -195,9 +193,9 @@ def _mind(batch: Batch, desk: Desk, now: float) -> None:
         _stop(batch, LOST)
         batch.waiting.clear()
     overtime = (HINT_MS + OVERTIME_MS) / 1000
-    if desk.leaving() or now - batch.begun_at > overtime:
+    if desk.tools.leaving() or now - batch.begun_at > overtime:
         _give_back(batch, desk)
-    if batch.leave_at is None and desk.leaving():
+    if batch.leave_at is None and desk.tools.leaving():
         batch.leave_at = now + desk.patience.total_seconds()
     if batch.leave_at is not None and now > batch.leave_at:
         _stop(batch, LEAVING)

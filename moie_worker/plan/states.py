@@ -22,7 +22,7 @@ class Outcome(StrEnum):
 
     PASSED = "passed"
     FAILED = "failed"  # the check ran and said no
-    BROKEN = "broken"  # it could not run: exit code 126 or 127, no such file, bad parameters
+    BROKEN = "broken"  # it could not say: exit code 126 or 127, ended by a signal, no such file, bad parameters
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
     LOST = "lost"  # its lease expired

@@ -39,7 +39,7 @@ def runner() -> ShellRunner:
         (["/etc/passwd"], Outcome.BROKEN, "not executable: /etc/passwd"),
         (["/etc"], Outcome.BROKEN, "not executable: /etc"),
         ("/etc/passwd", Outcome.BROKEN, "exit code 126: not executable"),
-        ("kill -9 $$", Outcome.FAILED, "killed by signal 9 (SIGKILL)"),
+        ("kill -9 $$", Outcome.BROKEN, "killed by signal 9 (SIGKILL)"),
         ("", Outcome.BROKEN, "the command is empty"),
         (" \n", Outcome.BROKEN, "the command is empty"),
         ([], Outcome.BROKEN, "the command is empty"),

@@ -159,7 +159,7 @@ def test_a_hidden_daemon_dies_with_a_lease_that_a_frozen_worker_sleeps_through(t
     ("cmd", "outcome", "message"),
     [
         ("exit 3", Outcome.FAILED, "exit code 3"),
-        ("kill -9 $$", Outcome.FAILED, "killed by signal 9 (SIGKILL)"),
+        ("kill -9 $$", Outcome.BROKEN, "killed by signal 9 (SIGKILL)"),
         ("sleep 60", Outcome.TIMED_OUT, "timed out after 0.3 s"),
         (["no-such-command-here"], Outcome.BROKEN, "no such file"),
     ],

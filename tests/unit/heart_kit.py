@@ -261,12 +261,13 @@ class Heart:
             plan="default", worker="w@here", host="here", runner=self.runner, actions=self.actions,
             notebook=MemoryNotebook(self.clock), clock=self.clock, files=self.files,
             data_dir=Path("data"), dice=lambda: 0.5, wait=lambda stop, seconds: stop.reason is None,
+            leaving=lambda: self.asked_to_leave,
         )  # fmt: skip
 
     def desk(self) -> Desk:
         return Desk(
             store=self.store, fleet=self.fleet, tools=self.tools, make_stop=self.make_stop,
-            leaving=lambda: self.asked_to_leave, threads=self.threads, lease=timedelta(seconds=30),
+            threads=self.threads, lease=timedelta(seconds=30),
             renew=timedelta(seconds=10), patience=timedelta(seconds=20), alerts=self.alerts,
             authors=self.authors,
             policing=self.policing,

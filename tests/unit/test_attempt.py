@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from moie_worker.heart.attempt import Run, now_of, perform
+from moie_worker.heart.attempt import LEAVING_SEEN_S, Run, now_of, perform
 from moie_worker.heart.checks import check_of
 from moie_worker.heart.hints import work
 from moie_worker.plan.flow import Attempt, Settlement
@@ -14,9 +14,12 @@ from moie_worker.plan.model import Job
 from moie_worker.plan.receipts import command_digest
 from moie_worker.plan.states import Outcome, Place
 from moie_worker.plan.times import Ms, moment
-from moie_worker.ports import ActionContext, Command, Evidence
+from moie_worker.ports import ActionContext, Command, Evidence, Stop
 from tests.receipt_kit import Key
 from tests.unit.heart_kit import ACTION, CYCLIC, FAILED, PASSED, Flag, Heart
+
+KILLED = Evidence(Outcome.BROKEN, "killed by signal 9 (SIGKILL)", signal=9, duration_s=0.1)
+SHELL_KILLED = Evidence(Outcome.BROKEN, "exit code 143 (128 + SIGTERM)", exit_code=143, duration_s=0.1)
 
 
 class Armed:
@@ -111,6 +114,49 @@ def test_a_check_that_could_not_say_no_starts_no_action(outcome: Outcome) -> Non
     answers(heart, Evidence(outcome, "?"))
     assert run(heart, **ACTION).outcome is outcome
     assert heart.actions.contexts == []
+
+
+def test_a_check_that_a_signal_ended_starts_no_action_and_uses_up_a_retry() -> None:
+    heart = Heart()
+    answers(heart, KILLED)
+    found = run(heart, **ACTION)
+    assert (found.outcome, found.place, heart.actions.contexts) == (Outcome.BROKEN, Place.TIMED, [])
+
+
+@pytest.mark.parametrize("killed", [KILLED, SHELL_KILLED])
+@pytest.mark.parametrize("fields", [{}, CYCLIC, ACTION], ids=["once", "cyclic", "with an action"])
+def test_what_a_signal_ends_while_the_worker_is_asked_to_end_is_given_back_uncounted(
+    killed: Evidence, fields: dict[str, Any]
+) -> None:
+    heart = Heart()
+
+    def does(command: Command, stop: Flag) -> Evidence:
+        heart.asked_to_leave = True
+        return killed
+
+    heart.runner.does = does
+    heart.load({"id": "a"} | fields)
+    assert work(heart.hint("a"), heart.desk()) == {"cancelled": 1}
+    job = heart.store.job("a")
+    assert (job.place, job.attempts, job.losses, job.evidence) == (Place.READY, 0, 0, {})
+
+
+def test_a_worker_may_hear_a_moment_later_than_its_commands_that_it_is_to_end() -> None:
+    heart = Heart()
+    answers(heart, KILLED)
+
+    def asked(stop: Stop, seconds: float) -> bool:
+        heart.asked_to_leave = seconds == LEAVING_SEEN_S
+        return True
+
+    heart.tools = replace(heart.tools, wait=asked)
+    assert run(heart).outcome is Outcome.CANCELLED
+
+
+def test_a_command_that_could_not_be_run_is_broken_however_the_worker_fares() -> None:
+    heart = Heart(asked_to_leave=True)
+    answers(heart, Evidence(Outcome.BROKEN, "exit code 127: command not found", exit_code=127))
+    assert run(heart).outcome is Outcome.BROKEN
 
 
 def test_without_an_action_the_job_waits() -> None:

@@ -23,11 +23,11 @@ def exited(code: int) -> int:
         (exited(3), Outcome.FAILED, "exit code 3"),
         (exited(126), Outcome.BROKEN, "exit code 126: not executable"),
         (exited(127), Outcome.BROKEN, "exit code 127: command not found"),
-        (exited(137), Outcome.FAILED, "exit code 137 (128 + SIGKILL)"),
+        (exited(137), Outcome.BROKEN, "exit code 137 (128 + SIGKILL)"),
         (exited(255), Outcome.FAILED, "exit code 255"),
-        (signal.SIGKILL, Outcome.FAILED, "killed by signal 9 (SIGKILL)"),
-        (signal.SIGSEGV | 0x80, Outcome.FAILED, "killed by signal 11 (SIGSEGV)"),
-        (40, Outcome.FAILED, "killed by signal 40"),
+        (signal.SIGKILL, Outcome.BROKEN, "killed by signal 9 (SIGKILL)"),
+        (signal.SIGSEGV | 0x80, Outcome.BROKEN, "killed by signal 11 (SIGSEGV)"),
+        (40, Outcome.BROKEN, "killed by signal 40"),
     ],
 )
 def test_the_end_of_a_command_is_told_in_one_line(status: int, outcome: Outcome, message: str) -> None:
