@@ -40,13 +40,13 @@ class Registry:
             yield f"with{joint}{path}", message
 
     def run(self, use: str, context: ActionContext) -> Evidence:
-        """Do it. An action that raises has failed; one that is not there is broken. Never raises."""
+        """Do it. An action that raises, or would exit, has failed; one that is not there is broken. Never raises."""
         if (why := self._missing(use)) is not None:
             return Evidence(Outcome.BROKEN, why)
         started = context.clock.monotonic()
         try:
             return self.actions[use].run(replace(context, params={**self.defaults.get(use, {}), **context.params}))
-        except Exception as error:
+        except BaseException as error:
             log.warning("action %s of job %s raised", use, context.job, exc_info=True)
             message = one_line(f"action {use} raised {type(error).__name__}: {error}", 500)
             trace = printable("".join(traceback.format_exception(error)))[-TRACE_LENGTH:]

@@ -15,6 +15,7 @@ from celery import shared_task, signals
 from moie_worker import wiring
 from moie_worker.adapters.local_files import LocalFiles
 from moie_worker.adapters.stop import StopFlag
+from moie_worker.adapters.watchdog import ProcessWatchdog
 from moie_worker.doors.hints import HEARTBEAT, WORK
 from moie_worker.doors.presence import Presence, slots_of
 from moie_worker.doors.slots import Slots
@@ -22,6 +23,7 @@ from moie_worker.doors.task_letters import origin_of
 from moie_worker.errors import MoieError
 from moie_worker.heart import heartbeat, hints
 from moie_worker.heart.attempt import Tools
+from moie_worker.heart.batch import Desk
 from moie_worker.plan.chain import Pulse
 from moie_worker.plan.flow import Hint
 from moie_worker.plan.times import MILLISECOND
@@ -54,7 +56,7 @@ def _system(_pid: int) -> wiring.System:
 
 
 @cache
-def desk(plan: str, _pid: int, worker: str) -> hints.Desk:
+def desk(plan: str, _pid: int, worker: str) -> Desk:
     """What this process needs to work on a plan."""
     system = here()
     told = system.settings
@@ -73,7 +75,7 @@ def desk(plan: str, _pid: int, worker: str) -> hints.Desk:
         leaving=leaving,
         signer=system.receipt_signer,
     )
-    return hints.Desk(
+    return Desk(
         store=system.store(plan),
         fleet=system.fleet,
         tools=tools,
@@ -83,6 +85,7 @@ def desk(plan: str, _pid: int, worker: str) -> hints.Desk:
         renew=told.renew,
         patience=told.patience,
         alerts=system.alerts,
+        watchdog=ProcessWatchdog(),
         authors=system.authors,
         policing=system.policing(plan, worker),
     )
@@ -100,7 +103,11 @@ def work(self: Any, plan: str, queue: str, hint: str, jobs: list[str]) -> str:
         if not mine:
             hints.decline(named, table)
             return "every slot is taken: given back"
-        summary = hints.work(named, table)
+        try:
+            summary = hints.work(named, table)
+        except hints.WedgedError as error:  # the pool reports the task, then starts another process
+            log.critical("%s", error)
+            raise SystemExit(1) from None
     return ", ".join(f"{number} {what}" for what, number in summary.items()) or "nothing was due"
 
 

@@ -96,6 +96,16 @@ def perform(run: Run, tools: Tools, arm: Callable[[str, Ms, Ms], bool]) -> Settl
             return _settle(run, tools, _cycle(run, tools, fire.slot), fire)
 
 
+def overdue(run: Run, tools: Tools, *, cancelled: bool) -> Settlement:
+    """The settlement of an attempt that does not end: it was stopped (`cancelled`), or its time is over."""
+    outcome = Outcome.CANCELLED if cancelled else Outcome.TIMED_OUT
+    fire = slot_of(run.job, run.attempt, run.attempt.started_at) if run.job.cyclic else None
+    if isinstance(fire, Skip):
+        return skipped(run.job, run.attempt, fire)
+    took = tools.clock.monotonic() - run.begun
+    return _settle(run, tools, Evidence(outcome, "does not end; its process was ended", duration_s=took), fire)
+
+
 def _verify(run: Run, tools: Tools) -> Evidence:
     """Check; where the check says no and the job knows what to do, act and check again."""
     first = _check(run, tools)

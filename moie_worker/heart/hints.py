@@ -6,70 +6,35 @@ place, and a worker that loses Redis ends what it holds when its lease ends.
 
 import logging
 import secrets
-from collections import deque
-from collections.abc import Callable
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
-from queue import Empty, SimpleQueue
+from queue import Empty
 from threading import Thread
 
-from moie_worker.errors import MoieError
 from moie_worker.heart import refusals, regressions
-from moie_worker.heart.attempt import LEAVING, Run, Tools, opened, perform
-from moie_worker.heart.policing import Policing
+from moie_worker.heart.attempt import LEAVING, Run, opened, overdue, perform
+from moie_worker.heart.batch import LOST, Batch, Desk
 from moie_worker.heart.quietly import quietly
-from moie_worker.heart.receipts import signed
+from moie_worker.heart.settling import finish, settle
 from moie_worker.plan.decide import crashed
 from moie_worker.plan.flow import Attempt, Hint, Settlement
 from moie_worker.plan.limits import FLUSH_MS, HINT_MS, OVERTIME_MS
-from moie_worker.plan.states import OnLeaseLost, Outcome
-from moie_worker.ports import Alerts, ClosingStop, Fleet, Store, Verifier
-
-LOST = "its lease was lost"
+from moie_worker.plan.states import OnLeaseLost
+from moie_worker.ports import ClosingStop
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Desk:
-    """What a worker process needs to work on hints of one plan."""
-
-    store: Store
-    fleet: Fleet
-    tools: Tools
-    make_stop: Callable[[], ClosingStop]
-    threads: int
-    lease: timedelta
-    renew: timedelta
-    patience: timedelta  # how long a running command may go on after the worker was asked to end
-    alerts: Alerts
-    authors: Verifier | None = None  # None: signatures are not looked at
-    policing: Policing | None = None  # None: there are no policies
-
-
-@dataclass
-class Batch:
-    """The attempts of one hint."""
-
-    hint: Hint
-    begun_at: float
-    held_until: float  # monotonic end of the leases
-    leave_at: float | None = None  # when the worker's patience ends, once it was asked to end
-    runs: dict[str, Run] = field(default_factory=dict)  # all of them, by token
-    waiting: deque[Run] = field(default_factory=deque)
-    running: dict[str, Run] = field(default_factory=dict)
-    results: deque[Settlement] = field(default_factory=deque)
-    idle: SimpleQueue[None] = field(default_factory=SimpleQueue)  # one for each thread with nothing left to do
-    unsettled: list[Settlement] = field(default_factory=list)
-    grave: list[Settlement] = field(default_factory=list)  # somebody has to be told of them
-    summary: dict[str, int] = field(default_factory=dict)
+class WedgedError(Exception):
+    """An action does not end, whoever asks. All else of the hint is settled; this process has to end."""
 
 
 def work(hint: Hint, desk: Desk) -> dict[str, int]:
     """Do what a hint names, as far as it is still due; returns how many attempts ended in which way.
 
     Raises UnreachableError when Redis cannot be asked to begin; nothing was begun then, or the lease ends by itself.
+    Raises WedgedError when all is settled and a thread is left in an action that does not end.
     """
     if desk.tools.leaving():
         return {}
@@ -92,6 +57,8 @@ def work(hint: Hint, desk: Desk) -> dict[str, int]:
         desk.tools.runner.forget(list(batch.runs))
         for stop in stops:
             stop.close()
+    if batch.abandoned:
+        raise WedgedError(f"{len(batch.abandoned)} actions of hint {hint.id} do not end; this process has to")
     return batch.summary
 
 
@@ -134,54 +101,85 @@ def _drive(batch: Batch, desk: Desk) -> None:
         Thread(target=_run_waiting, args=(batch, desk), daemon=True)
         for _ in range(min(desk.threads, len(batch.waiting)))
     ]
-    for thread in threads:
-        thread.start()
-    flushed = renewed = batch.begun_at
-    live = len(threads)
-    while live:
-        live -= _collect(batch)
-        now = clock.monotonic()
-        _mind(batch, desk, now)
-        if now - flushed >= FLUSH_MS / 1000 and live:
-            _settle(batch, desk, done=False)
-            flushed = now
-        if now - renewed >= desk.renew.total_seconds():
-            _renew(batch, desk)
-            renewed = now
-    for thread in threads:
-        thread.join()
-    _finish(batch, desk)
+    with _watched(batch, desk) as goes_on:
+        for thread in threads:
+            thread.start()
+        flushed = renewed = batch.begun_at
+        live = len(threads)
+        while live:
+            live -= _collect(batch)
+            now = clock.monotonic()
+            _mind(batch, desk, now)
+            if now - flushed >= FLUSH_MS / 1000 and live:
+                settle(batch, desk, done=False)
+                flushed = now
+            if now - renewed >= desk.renew.total_seconds():
+                goes_on()
+                live -= _abandon(batch, desk, now)
+                _renew(batch, desk)
+                renewed = now
+    if not batch.abandoned:
+        for thread in threads:
+            thread.join()
+    finish(batch, desk, _renew)
+
+
+@contextmanager
+def _watched(batch: Batch, desk: Desk) -> Iterator[Callable[[], None]]:
+    """Where actions run in this process: one that lets nothing else run keeps it from renewing, and then it ends.
+
+    By then its leases are lost, and the guard has ended its commands; what is to outlive its lease is not watched.
+    """
+    inside = any(run.job.action is not None and run.job.action.use != "shell" for run in batch.runs.values())
+    if not inside or any(run.job.on_lease_lost is OnLeaseLost.CONTINUE for run in batch.runs.values()):
+        yield lambda: None
+        return
+    within = desk.lease + desk.renew
+    desk.watchdog.expect(within)
+    try:
+        yield lambda: desk.watchdog.expect(within)
+    finally:
+        desk.watchdog.rest()
 
 
 def _run_waiting(batch: Batch, desk: Desk) -> None:
     """The life of a runner thread: take the next, run it, hand in what came of it."""
-    while True:
-        try:
-            run = batch.waiting.popleft()
-        except IndexError:
-            break
-        batch.running[run.attempt.token] = run
-        batch.results.append(_perform(run, desk))  # without waking anybody: that costs more than what is told
-    batch.idle.put(None)
+    try:
+        while True:
+            try:
+                run = batch.waiting.popleft()
+            except IndexError:
+                break
+            batch.running[run.attempt.token] = run
+            batch.results.append(_perform(run, desk))  # without waking anybody: that costs more than what is told
+    finally:
+        batch.idle.put(None)
 
 
 def _perform(run: Run, desk: Desk) -> Settlement:
-    """An error of ours ends the attempt and is told; it must not end the thread with the job in hand."""
+    """An error of ours, or whatever an action raises, ends the attempt and is told; never the thread with the job."""
     try:
         return perform(run, desk.tools, lambda *slot: bool(quietly(lambda: desk.store.arm(*slot), "arm")))
-    except Exception as error:
+    except BaseException as error:
         log.exception("attempt %s at job %s met an error of moie-worker", run.attempt.token, run.job.id)
         return crashed(run.attempt, f"an error of moie-worker, see its log: {type(error).__name__}: {error}")
 
 
 def _collect(batch: Batch) -> int:
-    """Wait for a flush, or for a thread with nothing left to do; take in what ended. Returns how many threads did."""
+    """Wait for a flush, or for a thread with nothing left to do; take in what ended. Returns how many threads did.
+
+    A thread that was given up and comes back all the same counts again.
+    """
     ended = 0
     with suppress(Empty):
         batch.idle.get(timeout=FLUSH_MS / 1000)
         ended = 1
     while batch.results:
         found = batch.results.popleft()
+        if found.token in batch.abandoned:
+            batch.abandoned.remove(found.token)
+            ended -= 1
+            continue
         batch.unsettled.append(found)
         batch.running.pop(found.token, None)
     return ended
@@ -207,6 +205,22 @@ def _stop(batch: Batch, why: str) -> None:
             run.stop.set(why)
 
 
+def _abandon(batch: Batch, desk: Desk, now: float) -> int:
+    """Settle what was told to end, has no time left, and does not end; its thread is lost. Returns how many are."""
+    grace = desk.renew.total_seconds()
+    left = batch.leave_at is not None and now > batch.leave_at + grace
+    lost = 0
+    for token, run in list(batch.running.items()):
+        over = now > batch.begun_at + run.attempt.definition.limit_ms / 1000 + grace
+        if run.stop.reason is not None and (over or left):
+            log.error("an action of job %s does not end (attempt %s); its process will", run.job.id, token)
+            batch.abandoned.add(token)
+            batch.unsettled.append(overdue(run, desk.tools, cancelled=run.stop.reason != LOST))
+            del batch.running[token]
+            lost += 1
+    return lost
+
+
 def _give_back(batch: Batch, desk: Desk) -> None:
     tokens: list[str] = []
     while batch.waiting:
@@ -215,7 +229,7 @@ def _give_back(batch: Batch, desk: Desk) -> None:
         except IndexError:
             break
     if tokens:
-        _count(batch, "given back", len(tokens))
+        batch.count("given back", len(tokens))
         quietly(lambda: desk.store.release(tokens, batch.hint, False), "release")
 
 
@@ -237,54 +251,3 @@ def _renew(batch: Batch, desk: Desk) -> None:
         else:
             run.stop.set(LOST if answer == "gone" else answer)
     _register(good, desk, sent_at)
-
-
-def _settle(batch: Batch, desk: Desk, *, done: bool) -> bool:
-    """Settle what ended; False when Redis did not do it, then it is tried again."""
-    if not batch.unsettled and not done:
-        return True
-    reasons = [(settlement, _stopped_for(batch, settlement)) for settlement in batch.unsettled]
-    given_back = [settlement.token for settlement, why in reasons if why not in (None, LOST)]  # the store knows why
-    settling = [settlement for settlement, why in reasons if why is None]
-    try:
-        if given_back:
-            desk.store.release(given_back, batch.hint, False)
-        desk.store.settle(signed(settling, desk.tools.signer), batch.hint, done)
-    except MoieError as error:
-        log.warning("cannot settle %d attempts yet: %s", len(settling), error)
-        return False
-    for settlement in batch.unsettled:
-        _count(batch, settlement.outcome.replace("_", " "), 1)
-    batch.grave += (each for each in batch.unsettled if each.outcome is Outcome.REFUSED or regressions.opens(each))
-    batch.unsettled.clear()
-    quietly(lambda: desk.fleet.ring(desk.tools.plan), "ring")
-    return True
-
-
-def _stopped_for(batch: Batch, settlement: Settlement) -> str | None:
-    """Why an attempt was cut short by this worker; None when it ended in its own way."""
-    if settlement.outcome is Outcome.LOST:
-        return LOST
-    if settlement.outcome is not Outcome.CANCELLED or settlement.token not in batch.runs:
-        return None
-    return batch.runs[settlement.token].stop.reason
-
-
-def _finish(batch: Batch, desk: Desk) -> None:
-    """Settle the rest; while Redis is away, until the leases end and somebody else takes over.
-
-    What Redis refuses is not held for ever: a lease long is enough, however often it is renewed.
-    """
-    latest = desk.tools.clock.monotonic() + desk.lease.total_seconds()
-    while not _settle(batch, desk, done=True):
-        if desk.tools.clock.monotonic() > min(batch.held_until, latest):
-            log.error("%d attempts of hint %s ended and could not be settled; they will be run again",
-                      len(batch.unsettled), batch.hint.id)  # fmt: skip
-            return
-        _renew(batch, desk)
-        with closing(desk.make_stop()) as stop:  # a refusal comes at once: not a thousand times a second
-            desk.tools.wait(stop, FLUSH_MS / 1000)
-
-
-def _count(batch: Batch, what: str, number: int) -> None:
-    batch.summary[what] = batch.summary.get(what, 0) + number

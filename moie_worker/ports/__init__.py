@@ -6,7 +6,7 @@ from moie_worker.ports.policies import Decided, Effect, Rulings
 from moie_worker.ports.receipts import Drop, Receipts, Waiting
 from moie_worker.ports.signing import Signer, Verifier
 from moie_worker.ports.store import Fleet, Store
-from moie_worker.ports.world import Clock, ClosingStop, Command, Evidence, Files, Runner, Stop
+from moie_worker.ports.world import Clock, ClosingStop, Command, Evidence, Files, Runner, Stop, Watchdog
 
 __all__ = [
     "REMEMBERED",
@@ -37,4 +37,5 @@ __all__ = [
     "Store",
     "Verifier",
     "Waiting",
+    "Watchdog",
 ]

@@ -78,6 +78,18 @@ class Evidence:
     detail: Mapping[str, Any] = field(default_factory=dict)  # JSON values that an action wants to keep
 
 
+class Watchdog(Protocol):
+    """Ends this process when what it expects does not come, be it that nothing in it can run any more."""
+
+    def expect(self, within: timedelta) -> None:
+        """This is called again within so long, or the process ends."""
+        ...
+
+    def rest(self) -> None:
+        """Nothing is expected any more."""
+        ...
+
+
 class Files(Protocol):
     """The files of this machine, as its commands see them."""
 

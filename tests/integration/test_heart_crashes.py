@@ -15,9 +15,10 @@ import redis
 
 from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.heart.audit import audit
+from moie_worker.heart.batch import Desk
 from moie_worker.heart.dispatch import Dispatcher
 from moie_worker.heart.heartbeat import beat_all
-from moie_worker.heart.hints import Desk, decline, work
+from moie_worker.heart.hints import decline, work
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.definition import Compiled
 from moie_worker.plan.flow import SOVEREIGN, Answer, Hint, Settlement

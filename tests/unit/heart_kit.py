@@ -13,7 +13,7 @@ from moie_worker.adapters.memory_notebook import MemoryNotebook
 from moie_worker.adapters.memory_rulings import MemoryRulings
 from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart.attempt import Tools
-from moie_worker.heart.hints import Desk
+from moie_worker.heart.batch import Desk
 from moie_worker.heart.policing import Policing
 from moie_worker.plan.chain import Mark, Pulse, Station, Trace
 from moie_worker.plan.compile import compile_plan
@@ -113,6 +113,19 @@ class FakeRunner:
 
     def forget(self, tokens: Sequence[str]) -> None:
         self.forgotten += tokens
+
+
+class HeldWatchdog:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[timedelta | None] = []  # None: to rest
+
+    def expect(self, within: timedelta) -> None:
+        self.told.append(within)
+
+    def rest(self) -> None:
+        self.told.append(None)
 
 
 @dataclass
@@ -257,6 +270,7 @@ class Heart:
         self.rulings = MemoryRulings(lambda: self.clock.redis.now)
         self.actions = FakeActions()
         self.stops: list[Flag] = []
+        self.watchdog = HeldWatchdog()
         self.tools = Tools(
             plan="default", worker="w@here", host="here", runner=self.runner, actions=self.actions,
             notebook=MemoryNotebook(self.clock), clock=self.clock, files=self.files,
@@ -269,6 +283,7 @@ class Heart:
             store=self.store, fleet=self.fleet, tools=self.tools, make_stop=self.make_stop,
             threads=self.threads, lease=timedelta(seconds=30),
             renew=timedelta(seconds=10), patience=timedelta(seconds=20), alerts=self.alerts,
+            watchdog=self.watchdog,
             authors=self.authors,
             policing=self.policing,
         )  # fmt: skip

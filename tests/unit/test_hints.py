@@ -9,10 +9,11 @@ import pytest
 
 from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart import hints
-from moie_worker.heart.hints import decline, work
+from moie_worker.heart.batch import LOST
+from moie_worker.heart.hints import WedgedError, decline, work
 from moie_worker.plan.limits import HINT_MS, OVERTIME_MS
 from moie_worker.plan.states import Outcome, Place
-from moie_worker.ports import Command, Evidence
+from moie_worker.ports import ActionContext, Command, Evidence
 from tests.receipt_kit import Key, lines_of, sealer, verdict
 from tests.unit.heart_kit import ACTION, CANCELLED, CYCLIC, FAILED, PASSED, Flag, Heart, jobs, waited
 
@@ -304,7 +305,7 @@ def test_a_renewal_that_redis_refuses_leaves_no_command_alone(heart: Heart) -> N
     heart.store.cut, heart.store.error = {"renew": 10**6}, MoieError("Redis refused")
     until_stopped(heart, 30_001)
     work(heart.hint("a"), heart.desk())
-    assert heart.stops[0].reason == hints.LOST
+    assert heart.stops[0].reason == LOST
 
 
 def test_a_slot_that_cannot_be_armed_runs_all_the_same(heart: Heart) -> None:
@@ -331,14 +332,17 @@ def test_a_definition_that_cannot_be_read_may_be_alone(heart: Heart) -> None:
     assert work(heart.hint("a"), heart.desk()) == {"broken": 1}
 
 
+@pytest.mark.parametrize("error", [RuntimeError("boom"), SystemExit("boom")], ids=["error", "exit"])
 @pytest.mark.parametrize("kind", [{}, CYCLIC], ids=["job", "cyclic"])
-def test_an_error_of_ours_is_a_dead_letter_and_ends_no_thread(heart: Heart, kind: dict[str, object]) -> None:
+def test_an_error_of_ours_is_a_dead_letter_and_ends_no_thread(
+    heart: Heart, kind: dict[str, object], error: BaseException
+) -> None:
     heart.load({"id": "a"} | ACTION | kind, {"id": "b"})
     logging.getLogger(hints.__name__).setLevel(logging.CRITICAL)
 
     def does(command: Command, stop: Flag) -> Evidence:
         if current(heart, command) == "a":
-            raise RuntimeError("boom")
+            raise error
         return PASSED
 
     heart.runner.does = does
@@ -346,7 +350,7 @@ def test_an_error_of_ours_is_a_dead_letter_and_ends_no_thread(heart: Heart, kind
         assert work(heart.hint("a", "b"), heart.desk()) == {"broken": 1, "passed": 1}
     finally:
         logging.getLogger(hints.__name__).setLevel(logging.NOTSET)
-    assert heart.store.letters["a"].reason == "an error of moie-worker, see its log: RuntimeError: boom"
+    assert heart.store.letters["a"].reason == f"an error of moie-worker, see its log: {type(error).__name__}: boom"
     assert heart.store.job("a").place is (Place.TIMED if kind else Place.DEAD)
     assert len(heart.runner.forgotten) == 2
 
@@ -363,6 +367,122 @@ def test_without_a_guard_nothing_runs_and_nothing_is_kept(heart: Heart, monkeypa
     assert heart.runner.commands == []
     assert len(heart.runner.forgotten) == 10
     assert all(stop.closed for stop in heart.stops)
+
+
+# -- an action that does not end ----------------------------------------------------------------------
+
+HOUR = 3_600_000
+
+
+class Wedge:
+    """A check says no, and the action that follows goes on until `released`, whoever asks, but for the time."""
+
+    def __init__(self, heart: Heart, *, first: int = HOUR) -> None:
+        self.heart, self.first, self.freed, self.ended = heart, first, threading.Event(), threading.Event()
+        heart.runner.does = lambda command, stop: FAILED if current(heart, command) == "a" else PASSED
+        heart.actions.does = self.act
+
+    def act(self, context: ActionContext) -> Evidence:
+        self.heart.clock.advance(self.first)
+        waited(self.heart.stops[0].asked)
+        self.heart.clock.advance(20_001)
+        waited(self.freed)
+        self.ended.set()
+        return PASSED
+
+
+def test_an_action_that_does_not_end_is_settled_when_its_time_is_over_and_its_process_has_to_end(heart: Heart) -> None:
+    heart.threads = 2
+    heart.load({"id": "a"} | ACTION, {"id": "b"})
+    wedge = Wedge(heart)
+    with pytest.raises(WedgedError, match="1 actions of hint h do not end"):
+        work(heart.hint("a", "b"), heart.desk())
+    assert (heart.store.job("a").place, heart.store.job("b").place) == (Place.TIMED, Place.COMPLETED)
+    assert heart.store.job("a").evidence["outcome"] == Outcome.TIMED_OUT
+    assert heart.store.leases == {}
+    wedge.freed.set()
+    waited(wedge.ended)
+
+
+def test_an_action_that_does_not_end_keeps_no_worker_from_ending(heart: Heart) -> None:
+    heart.load({"id": "a"} | ACTION)
+    wedge = Wedge(heart, first=0)
+
+    def leave() -> None:
+        waited(begun)
+        heart.asked_to_leave = True
+        while heart.stops[0].reason is None:
+            heart.clock.advance(5_000)
+            heart.stops[0].asked.wait(0.01)
+
+    begun = threading.Event()
+
+    def act(context: ActionContext) -> Evidence:
+        begun.set()
+        return wedge.act(context)
+
+    heart.actions.does = act
+    other = threading.Thread(target=leave)
+    other.start()
+    with pytest.raises(WedgedError):
+        work(heart.hint("a"), heart.desk())
+    other.join()
+    assert (heart.store.job("a").place, heart.store.job("a").attempts) == (Place.READY, 0)
+    wedge.freed.set()
+    waited(wedge.ended)
+
+
+def test_a_thread_that_was_given_up_and_comes_back_ends_no_process_and_settles_nothing_twice(heart: Heart) -> None:
+    heart.threads = 2
+    heart.load({"id": "a"} | ACTION, {"id": "b", "timeout": "10h"})
+    wedge = Wedge(heart)
+
+    others = threading.active_count()
+
+    def slow(command: Command, stop: Flag) -> Evidence:
+        if command.timeout < timedelta(hours=1):
+            return FAILED
+        while not heart.store.settled:
+            assert not wedge.ended.wait(0.001)
+        wedge.freed.set()
+        while threading.active_count() > others + 1:  # this thread alone is left
+            assert not threading.Event().wait(0.001)
+        return PASSED
+
+    heart.runner.does = slow
+    assert work(heart.hint("a", "b"), heart.desk()) == {"timed out": 1, "passed": 1}
+    assert sum(heart.store.settled) == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "watched"),
+    [
+        (ACTION, True),
+        ({}, False),
+        ({"action": {"use": "shell", "with": {"cmd": "true"}}}, False),
+        (ACTION | {"on_lease_lost": "continue"}, False),
+    ],
+    ids=["in this process", "a command", "a command as action", "may outlive its lease"],
+)
+def test_a_process_is_watched_while_something_runs_in_it(
+    heart: Heart, fields: dict[str, object], watched: bool
+) -> None:
+    heart.load({"id": "a"} | fields)
+    work(heart.hint("a"), heart.desk())
+    assert heart.watchdog.told == ([timedelta(seconds=40), None] if watched else [])
+
+
+def test_a_process_that_goes_on_says_so_at_each_renewal(heart: Heart) -> None:
+    heart.load({"id": "a"} | ACTION)
+
+    def does(command: Command, stop: Flag) -> Evidence:
+        heart.clock.advance(10_000)
+        waited(heart.store.renewed)
+        return PASSED
+
+    heart.runner.does = does
+    work(heart.hint("a"), heart.desk())
+    assert heart.watchdog.told == [timedelta(seconds=40)] * 2 + [None]
 
 
 def test_no_thread_is_left(heart: Heart) -> None:

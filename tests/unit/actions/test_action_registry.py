@@ -30,6 +30,11 @@ class Raises(Good):
         raise ZeroDivisionError("by\nzero \x1b[31m")
 
 
+class Exits(Good):
+    def run(self, context: ActionContext) -> Evidence:
+        raise SystemExit(3)
+
+
 class NoAction:
     pass
 
@@ -94,6 +99,12 @@ def test_an_action_that_raises_has_failed_and_says_where(table: Bench, caplog: p
     assert evidence.message.startswith("action raises raised ZeroDivisionError: by zero")
     assert "\x1b" not in evidence.message + evidence.tail
     assert "test_action_registry.py" in evidence.tail
+    assert caplog.records
+
+
+def test_an_action_that_would_exit_has_failed(table: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    evidence = registry(exits=f"{__name__}:Exits").run("exits", table.context({}))
+    assert (evidence.outcome, evidence.message) == (Outcome.FAILED, "action exits raised SystemExit: 3")
     assert caplog.records
 
 
