@@ -174,6 +174,28 @@ def test_commands_end_there_as_elsewhere(
 
 
 @NAMESPACES
+def test_what_cannot_be_started_is_said_there_as_elsewhere(
+    apart: ShellRunner, made: Callable[[Rights], ShellRunner], tmp_path: Path
+) -> None:
+    (tmp_path / "text").write_text("no program")
+    (tmp_path / "text").chmod(0o755)
+    elsewhere = made(Rights())
+    for cmd in ([str(tmp_path / "text")], ["true", "a\0b"], ["true", "x" * (1 << 18)]):
+        expected, evidence = elsewhere.run(command(cmd, "t-plain")), apart.run(command(cmd, "t-apart"))
+        assert expected.outcome is Outcome.BROKEN
+        assert (evidence.outcome, evidence.message) == (Outcome.BROKEN, expected.message)
+    assert apart.run(command("true", "t-apart")).outcome is Outcome.PASSED
+
+
+@NAMESPACES
+def test_arguments_environment_and_directory_arrive_there_as_they_are(apart: ShellRunner, tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xff \xc3\xa4 'quoted'\n")
+    show = command(["sh", "-c", 'printf "%s|%s|" "$1" "$ODD" | od -An -tx1 | tr -d " \n"; pwd', "sh", odd], "t-odd")
+    evidence = apart.run(replace(show, env={"ODD": odd, "LONG": "x" * 100_000}, cwd=str(tmp_path)))
+    assert evidence.head == (os.fsencode(odd) + b"|").hex() * 2 + f"{tmp_path}\n"
+
+
+@NAMESPACES
 def test_a_namespace_serves_one_command_after_the_other_and_leaks_nothing(apart: ShellRunner) -> None:
     apart.run(command("true", "t-first"))
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
