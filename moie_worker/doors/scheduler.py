@@ -113,6 +113,8 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
         patience = self._system.settings.sweep
         if dues:
             patience = min(patience, timedelta(milliseconds=max(0, min(dues) - self._system.fleet.now())))
+        if self._dispatcher is None:
+            return patience.total_seconds()  # a ring is told to one listener only: to one that can look at the plan
         self._rung = self._system.fleet.listen(patience)
         return 0.0
 

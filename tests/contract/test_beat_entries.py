@@ -1,0 +1,70 @@
+"""One tick after the other of a beat, on a real Redis: what it fires, what it hears, what it goes on without."""
+
+import atexit
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+
+from moie_worker.adapters.redis.fleet import RedisFleet
+from moie_worker.doors.hints import WORK
+from moie_worker.doors.scheduler import PlanScheduler
+
+SOON = timedelta(milliseconds=2)
+
+
+class Shop:
+    """Beats of applications on one Redis, which is broker and state."""
+
+    def __init__(self, client: "redis.Redis", url: str, broker: str, stack: ExitStack) -> None:
+        self.client, self._url, self._broker, self._stack = client, url, broker, stack
+
+    def beat(self, **entries: Any) -> PlanScheduler:
+        """A beat of an application `shop`; each of its entries fires at once, then as it says."""
+        app = Celery("shop", broker=self._broker, set_as_current=False)
+        app.conf.moie_redis_url = self._url
+        app.conf.beat_schedule = {
+            name: {"task": "shop.tick", "schedule": when, "options": {"first": "at_once"}}
+            for name, when in entries.items()
+        }
+        app.tasks.pop(WORK, None)  # tasks of another application in this process are shared with this one
+        made = PlanScheduler(app)
+        self._stack.callback(app.close)
+        self._stack.callback(made._system.client.close)
+        self._stack.callback(atexit.unregister, made._say_gone)
+        return made
+
+    def fired(self) -> list[str]:
+        """The entries whose messages lie in the queue, the oldest first; takes them away."""
+        messages: Any = self.client.lrange("celery", 0, -1)
+        self.client.delete("celery")
+        return [json.loads(message)["headers"]["moie_entry"] for message in reversed(messages)]
+
+
+@pytest.fixture
+def shop(redis_client: "redis.Redis", redis_url: str, broker_url: str) -> Iterator[Shop]:
+    with ExitStack() as stack:
+        yield Shop(redis_client, redis_url, broker_url, stack)
+    redis_client.delete("celery", *redis_client.scan_iter("_kombu.*"))
+
+
+def test_a_beat_without_plans_leaves_rings_to_those_that_can_look(shop: Shop) -> None:
+    fleet = RedisFleet(shop.client)
+    fleet.ring("p")
+    beat = shop.beat(hourly=3600.0)
+    beat.tick()
+    assert beat.tick() == 0.75, "it sleeps instead"
+    assert fleet.listen(SOON) == {"p"}
+
+
+def test_a_beat_with_plans_takes_the_rings(shop: Shop) -> None:
+    beat = shop.beat(hourly=3600.0)
+    beat.app.tasks[WORK] = beat.app.tasks["celery.chain"]
+    RedisFleet(shop.client).ring("p")
+    assert beat.tick() == 0.0
+    assert RedisFleet(shop.client).listen(SOON) == set()
