@@ -1,6 +1,7 @@
 """When an ordinary entry of a beat schedule is due: Celery's own schedules, asked with a time of our choosing."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +13,7 @@ from moie_worker.plan.pace import Pace
 from moie_worker.plan.times import Ms, moment, ms_of, to_ms
 
 DIGEST_DIGITS = 12
+KEPT = re.compile(r"([0-9]{1,15})(?:!([0-9]{1,15}))?")
 OWN = ("delivery", "first", "supersede")  # options of an entry that are for us, not for the message
 
 
@@ -32,10 +34,10 @@ class Due:
         return str(self.at) if self.taken is None else f"{self.at}!{self.taken}"
 
     @classmethod
-    def parse(cls, text: str) -> "Due":
-        """Read what `text` wrote."""
-        at, _, taken = text.partition("!")
-        return cls(int(at), int(taken) if taken else None)
+    def parse(cls, text: str) -> "Due | None":
+        """Read what `text` wrote; None for anything else."""
+        found = KEPT.fullmatch(text)
+        return found and cls(int(found[1]), int(found[2]) if found[2] else None)
 
 
 def key(entry: ScheduleEntry) -> str:

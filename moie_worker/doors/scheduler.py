@@ -75,6 +75,11 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
         return Dispatcher(self._system.fleet, self._system.store, publisher(self.app))
 
     @cached_property
+    def _skipped(self) -> set[str]:
+        """Entries whose schedule failed when it was asked last."""
+        return set()
+
+    @cached_property
     def name(self) -> str:
         """Of this beat, among the others."""
         return f"beat@{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
@@ -130,30 +135,48 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
     # -- ordinary entries -------------------------------------------------------------------------
 
     def _fire_entries(self) -> Ms | None:
-        """Fire every entry that is due; returns when the next one is."""
+        """Fire every entry that is due; returns when the next one is. What is wrong with one keeps no other."""
         known = self._keyed()
         now, kept = self._entries.peek(known)
         dues: list[Ms] = []
         for key, entry in known.items():
             try:
                 dues.append(self._fire(key, entry, kept.get(key, ""), now))
+                self._skipped.discard(entry.name)
+            except MoieError:
+                raise
             except broker_errors(self.app) as error:
                 log.error("beat: the broker does not take %s: %s", entry.name, error)
                 return now + RESERVED_MS
+            except Exception as error:  # noqa: BLE001 - schedules are the application's own code
+                self._skip(entry, error)
         return min(dues, default=None)
 
     def _keyed(self) -> dict[str, ScheduleEntry]:
         """The heartbeat first: a broker that refuses is then seen by the entry that is traced."""
-        ordered = sorted(self.schedule.values(), key=lambda entry: entry.task != HEARTBEAT)
-        return {slots.key(entry): entry for entry in ordered}
+        keyed: dict[str, ScheduleEntry] = {}
+        for entry in sorted(self.schedule.values(), key=lambda entry: entry.task != HEARTBEAT):
+            try:
+                keyed[slots.key(entry)] = entry
+            except Exception as error:  # noqa: BLE001 - as above: the text of a schedule
+                self._skip(entry, error)
+        return keyed
+
+    def _skip(self, entry: ScheduleEntry, error: Exception) -> None:
+        """An entry that cannot say when it is due is asked again at every tick, and complained of once."""
+        if entry.name not in self._skipped:
+            self._skipped.add(entry.name)
+            log.error("beat: %s does not fire, its schedule fails; all else goes on", entry.name, exc_info=error)
 
     def _fire(self, key: str, entry: ScheduleEntry, kept: str, now: Ms) -> Ms:
         """Do what is to be done about an entry; returns when to look at it again."""
-        if not kept:
+        due = slots.Due.parse(kept)
+        if due is None:
+            if kept:
+                log.error("beat: %s begins anew: %r is no due time", entry.name, kept[:40])
             first = slots.Due(slots.first(entry, now))
             self._entries.advance(key, kept, first.text())
             return first.at
-        due = slots.Due.parse(kept)
         if due.at > now:
             return due.at
         following = slots.Due(slots.following(entry, due.slot, now))

@@ -2,20 +2,44 @@
 
 import atexit
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 import redis
 from celery import Celery
+from celery.schedules import BaseSchedule
 
 from moie_worker.adapters.redis.fleet import RedisFleet
+from moie_worker.doors.entries import Due
 from moie_worker.doors.hints import WORK
 from moie_worker.doors.scheduler import PlanScheduler
 
 SOON = timedelta(milliseconds=2)
+KEPT = "moie:entries:shop"
+
+
+class Moody(BaseSchedule):  # type: ignore[misc]
+    """A schedule of an application's own that fails while it is told to."""
+
+    fails = True
+
+    def __repr__(self) -> str:
+        return "moody"
+
+    def remaining_estimate(self, last_run_at: datetime) -> timedelta:
+        if self.fails:
+            raise LookupError("the calendar is away")
+        return timedelta(hours=1)
+
+
+class Nameless(BaseSchedule):  # type: ignore[misc]
+    """A schedule without a text, so that nobody can say what it is kept under."""
+
+    def __repr__(self) -> str:
+        raise LookupError("no text")
 
 
 class Shop:
@@ -53,6 +77,12 @@ def shop(redis_client: "redis.Redis", redis_url: str, broker_url: str) -> Iterat
     redis_client.delete("celery", *redis_client.scan_iter("_kombu.*"))
 
 
+@pytest.fixture
+def tell(caplog: pytest.LogCaptureFixture) -> Callable[[str], int]:
+    """How often something was said."""
+    return lambda text: sum(text in record.getMessage() for record in caplog.records)
+
+
 def test_a_beat_without_plans_leaves_rings_to_those_that_can_look(shop: Shop) -> None:
     fleet = RedisFleet(shop.client)
     fleet.ring("p")
@@ -68,3 +98,36 @@ def test_a_beat_with_plans_takes_the_rings(shop: Shop) -> None:
     RedisFleet(shop.client).ring("p")
     assert beat.tick() == 0.0
     assert RedisFleet(shop.client).listen(SOON) == set()
+
+
+def test_an_entry_whose_schedule_fails_keeps_no_other_and_is_said_once(shop: Shop, tell: Callable[[str], int]) -> None:
+    moody = Moody()
+    beat = shop.beat(a_moody=moody, b_nameless=Nameless(), c_often=0.001)
+    for _ in range(3):
+        beat.tick()
+    assert set(shop.fired()) == {"c_often"}
+    assert tell("a_moody does not fire") == tell("b_nameless does not fire") == 1
+    assert tell("a tick met an error") == 0
+
+
+def test_an_entry_whose_schedule_works_again_fires(shop: Shop) -> None:
+    moody = Moody()
+    beat = shop.beat(moody=moody)
+    beat.tick()
+    beat.tick()
+    assert shop.fired() == []
+    moody.fails = False
+    beat.tick()
+    assert shop.fired() == ["moody"]
+
+
+@pytest.mark.parametrize("damaged", ["soon", "1!2!3", "9" * 30, "-1"])
+def test_a_due_time_that_is_none_begins_anew(shop: Shop, tell: Callable[[str], int], damaged: str) -> None:
+    beat = shop.beat(hourly=3600.0)
+    (key,) = beat._keyed()
+    shop.client.hset(KEPT, key, damaged)
+    beat.tick()
+    beat.tick()
+    assert shop.fired() == ["hourly"]
+    assert Due.parse(str(shop.client.hget(KEPT, key))) is not None
+    assert tell("is no due time") == 1

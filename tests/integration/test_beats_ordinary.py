@@ -49,7 +49,8 @@ class Shop:
     def kept(self) -> dict[str, Due]:
         """Name -> what Redis keeps of an entry."""
         found: dict[str, Any] = self.farm.server.client.hgetall(KEPT)  # type: ignore[assignment]
-        return {key.partition(":")[2]: Due.parse(text) for key, text in found.items()}
+        dues = {key.partition(":")[2]: Due.parse(text) for key, text in found.items()}
+        return {name: due for name, due in dues.items() if due is not None}
 
     def wait_for(self, entry: str, number: int) -> None:
         wait_until(lambda: len(self.slots(entry)) >= number, f"{entry} ran {number} times")
