@@ -47,6 +47,7 @@ class Dispatcher:
             self._tell_gone(plans)
             self._workers, _ = self.fleet.workers()
             self._dues = {plan: due for plan, due in self._dues.items() if plan in plans}
+            self._busy = {queue: busy.intersection(plans) for queue, busy in self._busy.items()}
             self._turn += 1
             turn = self._turn % len(plans) if plans else 0
             return self._look(plans[turn:] + plans[:turn], rescue=True)
@@ -100,6 +101,7 @@ class Dispatcher:
             raise
         except MoieError as error:
             log.error("plan %s cannot be looked at: %s", plan, error)
+            self._leave(plan)
             return None
 
     def _look_at(self, plan: str, *, rescue: bool) -> Ms | None:
@@ -109,10 +111,18 @@ class Dispatcher:
         if (rescue or self._dues.get(plan) == 0) and _is_loading(store):
             return 0
         due: Ms | None = None
-        for queue in store.queues():
+        queues = store.queues()
+        self._leave(plan, queues)
+        for queue in queues:
             came = self._offer(plan, store, queue)
             due = came if due is None or (came is not None and came < due) else due
         return due
+
+    def _leave(self, plan: str, queues: Collection[str] = ()) -> None:
+        """A plan takes its part of the slots of no queue but these."""
+        for queue, busy in self._busy.items():
+            if queue not in queues:
+                busy.discard(plan)
 
     def _offer(self, plan: str, store: Store, queue: str) -> Ms | None:
         busy = self._busy.setdefault(queue, set())

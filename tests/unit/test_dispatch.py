@@ -99,6 +99,34 @@ def test_a_slot_that_cannot_be_divided_goes_round() -> None:
     assert first in (["p", "q", "p", "q"], ["q", "p", "q", "p"])
 
 
+def shared(bench: Bench) -> dict[str, int]:
+    """What one more sweep offers where nothing is on its way."""
+    bench.offers()
+    for store in bench.stores.values():
+        store.hints.clear()
+    bench.beat.sweep()
+    return bench.offers()
+
+
+@pytest.mark.parametrize("how", ["loaded anew", "gone", "faulty"])
+def test_a_plan_that_leaves_a_queue_leaves_its_part_of_the_slots(how: str) -> None:
+    bench = Bench("p", "q", slots=4)
+    bench.fleet.here[:] = [worker(4, "scan")]
+    busy, store = bench.stores["p"], bench.stores["q"]
+    load(busy, *(job | {"queue": "scan"} for job in many(50)))
+    load(store, *(job | {"queue": "scan"} for job in many(50)))
+    bench.beat.sweep()
+    assert shared(bench) == {"p": 2, "q": 2}
+    if how == "loaded anew":
+        load(busy, {"id": "a"})
+    elif how == "gone":
+        bench.fleet.names.remove("p")
+    else:
+        busy.cut, busy.error = {"rescue": 9}, MoieError("Redis refused")
+    shared(bench)
+    assert shared(bench) == {"p": 0, "q": 4}
+
+
 def test_a_hint_that_was_not_published_is_offered_again() -> None:
     bench = Bench()
     load(bench.store, {"id": "a"})
