@@ -50,7 +50,9 @@ class Dispatcher:
             self._busy = {queue: busy.intersection(plans) for queue, busy in self._busy.items()}
             self._turn += 1
             turn = self._turn % len(plans) if plans else 0
-            return self._look(plans[turn:] + plans[:turn], rescue=True)
+            due = self._look(plans[turn:] + plans[:turn], rescue=True)
+            self._tell_swept()
+            return due
         except UnreachableError:
             self.away()
             raise
@@ -81,11 +83,26 @@ class Dispatcher:
         return min(self._dues.values(), default=None)
 
     def _tell_gap(self, plans: Sequence[str]) -> None:
-        """After Redis was away, what was running then must not be charged for it."""
-        log.warning("Redis is back; what ran while it was away is not charged for a loss")
-        for plan in plans:
-            self.store(plan).gap()
+        """After Redis was away, what was running then must not be charged for it.
+
+        Where another beat looked at the plans until now, or told of this gap already, only this one had no way to it.
+        """
+        if self.fleet.was_swept():
+            log.warning("Redis can be reached again; other beats could all the time")
+        else:
+            log.warning("Redis is back; what ran while it was away is not charged for a loss")
+            for plan in plans:
+                self.store(plan).gap()
         self._away = False
+
+    def _tell_swept(self) -> None:
+        """Where it cannot be told, each beat that loses its way to Redis takes that for a gap: nobody is charged."""
+        try:
+            self.fleet.swept()
+        except UnreachableError:
+            raise
+        except MoieError as error:
+            log.debug("not told that plans were looked at: %s", error)
 
     def _tell_gone(self, plans: Sequence[str]) -> None:
         """No command takes a plan out of Redis: one that is missing is said aloud, and not loaded by itself."""

@@ -10,6 +10,7 @@ RESERVE_MS = 500  # a reservation that was not published by then is offered agai
 OFFER_MS = 10_000  # a published hint that nobody began is offered again after this, doubling
 OFFER_CAP_MS = 600_000
 RESCUE_AFTER_MS = 2_000  # behind the end of a lease, so that the guard was there first
+SWEPT_MS = 2_000  # where a beat looked at all plans within so long, Redis was not away
 GAP_GRACE_MS = 10_000  # after Redis was away nobody is rescued for so long: one renewal
 LOSSES = 3  # charged losses that make a dead letter
 PRIORITY_MS = 60_000  # the head start of one step of priority

@@ -128,6 +128,14 @@ class Fleet(Protocol):
         """The time of Redis."""
         ...
 
+    def swept(self) -> None:
+        """Say that a beat looked at all plans just now. Raises MoieError where Redis is full."""
+        ...
+
+    def was_swept(self) -> bool:
+        """Whether any beat looked at all plans within the last two seconds."""
+        ...
+
     def ring(self, plan: str) -> None:
         """Wake a beat to look at a plan."""
         ...

@@ -143,3 +143,10 @@ def test_a_redis_that_is_away_is_said_to_be(tmp_path: object) -> None:
 def test_a_wait_longer_than_the_client_is_patient_ends_without_an_error(redis_url: str) -> None:
     impatient = RedisFleet(connect(redis_url, deadline=timedelta(seconds=2)))
     assert not impatient.listen(timedelta(seconds=60))
+
+
+def test_that_plans_were_looked_at_is_known_for_two_seconds(fleet: RedisFleet, redis_client: "redis.Redis") -> None:
+    assert not fleet.was_swept()
+    fleet.swept()
+    assert fleet.was_swept()
+    assert 1_000 < redis_client.pttl(keys.SWEPT) <= 2_000

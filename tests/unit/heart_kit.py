@@ -18,6 +18,7 @@ from moie_worker.heart.policing import Policing
 from moie_worker.plan.chain import Mark, Pulse, Station, Trace
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.flow import Answer, Attempt, Hint, Overview, Settlement
+from moie_worker.plan.limits import SWEPT_MS
 from moie_worker.plan.model import Plan
 from moie_worker.plan.presence import Beat, Worker
 from moie_worker.plan.states import Outcome
@@ -160,6 +161,7 @@ class FakeFleet:
     living: list[Beat] = field(default_factory=list)
     time: ManualTime = field(default_factory=ManualTime)
     rings: list[str] = field(default_factory=list)
+    swept_at: Ms = 0
 
     def plans(self) -> list[str]:
         return self.names
@@ -172,6 +174,12 @@ class FakeFleet:
 
     def now(self) -> Ms:
         return self.time.now
+
+    def swept(self) -> None:
+        self.swept_at = self.time.now
+
+    def was_swept(self) -> bool:
+        return self.time.now < self.swept_at + SWEPT_MS
 
     def ring(self, plan: str) -> None:
         self.rings.append(plan)

@@ -10,7 +10,7 @@ from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart.dispatch import APPLY_AT_ONCE, Dispatcher
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.flow import Hint
-from moie_worker.plan.limits import BATCH, RESERVE_MS
+from moie_worker.plan.limits import BATCH, GAP_GRACE_MS, RESERVE_MS
 from moie_worker.plan.model import Plan
 from moie_worker.plan.presence import Worker
 from moie_worker.plan.states import Place
@@ -194,6 +194,60 @@ def test_whoever_finds_redis_away_can_say_so_to_the_beat() -> None:
     bench.time.advance(5_000)
     bench.beat.look(())  # sweeps instead
     assert bench.store.gap_at == bench.time.now
+
+
+def another(bench: Bench) -> Dispatcher:
+    """A second beat."""
+    return Dispatcher(bench.fleet, bench.stores.__getitem__, bench.publish)
+
+
+def test_one_beat_that_loses_its_way_to_redis_again_and_again_stops_no_rescue() -> None:
+    bench = Bench()
+    load(bench.store, {"id": "a"})
+    bench.beat.sweep()
+    bench.store.begin(bench.published[0][1], "n", "w", LEASE)
+    flapping = another(bench)
+    for _ in range(34):
+        flapping.away()
+        bench.time.advance(1_000)
+        bench.beat.sweep()
+        flapping.sweep()
+    assert bench.store.gap_at == 0
+    assert bench.store.job("a").losses == 1
+
+
+def test_of_beats_that_all_lost_their_way_the_first_to_return_tells_the_gap_before_anybody_rescues() -> None:
+    bench = Bench()
+    load(bench.store, {"id": "a"})
+    bench.beat.sweep()
+    bench.store.begin(bench.published[0][1], "n", "w", LEASE)
+    beats = [bench.beat, another(bench)]
+    for beat in beats:
+        beat.away()
+    bench.time.advance(33_000)
+    for beat in beats:
+        beat.sweep()
+    assert bench.store.gap_at == bench.time.now
+    assert bench.store.job("a").place is Place.RUNNING
+    bench.time.advance(GAP_GRACE_MS)
+    bench.beat.sweep()
+    assert bench.store.job("a").losses == 0
+    assert bench.store.job("a").place is not Place.RUNNING
+
+
+def test_a_redis_that_takes_no_note_of_sweeps_stops_none() -> None:
+    bench = Bench()
+    load(bench.store, {"id": "a"})
+    bench.fleet.swept = full  # type: ignore[method-assign]
+    bench.beat.sweep()
+    assert bench.offers() == {"p": 1}
+    bench.beat.away()
+    bench.beat.sweep()
+    assert bench.store.gap_at == bench.time.now
+
+
+def full() -> None:
+    raise MoieError("Redis is full")
 
 
 def unreachable() -> tuple[list[Worker], list[str]]:

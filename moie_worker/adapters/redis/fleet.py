@@ -10,6 +10,7 @@ from redis import Redis
 
 from moie_worker.adapters.redis import keys
 from moie_worker.adapters.redis.connect import address_of, translated
+from moie_worker.plan.limits import SWEPT_MS
 from moie_worker.plan.presence import Beat, Worker
 from moie_worker.plan.times import Ms, to_ms
 
@@ -88,6 +89,16 @@ class RedisFleet:
                 return frozenset()
             rest: Any = self._client.zpopmin(keys.RINGS, RINGS_HEARD - 1)
         return frozenset([first[1], *(plan for plan, _ in rest)])
+
+    def swept(self) -> None:
+        """Say that a beat looked at all plans just now."""
+        with translated(self._where):
+            self._client.set(keys.SWEPT, "1", px=SWEPT_MS)
+
+    def was_swept(self) -> bool:
+        """Whether any beat looked at all plans within the last two seconds."""
+        with translated(self._where):
+            return bool(self._client.exists(keys.SWEPT))
 
     def _here(self, index: str, key: str, name: str, record: dict[str, Any], ttl: timedelta) -> None:
         now = self.now()

@@ -39,6 +39,7 @@ ENTRIES = "moie:entries"
 ALERTS = "moie:alerts"
 EVENTS = "moie:alerts:events"
 CHAIN = "moie:chain"
+SWEPT = "moie:swept"  # expires by itself
 
 
 def worker(name: str) -> str:
