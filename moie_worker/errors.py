@@ -35,6 +35,10 @@ class RefusedError(MoieError):
     """The operation is understood and not allowed now; the message says why."""
 
 
+class DamagedError(MoieError):
+    """What Redis holds cannot be read: somebody else wrote there, or a release that this one does not know."""
+
+
 class UnreachableError(MoieError):
     """Redis or the broker does not answer."""
 

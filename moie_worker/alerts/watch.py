@@ -114,8 +114,17 @@ def _regressed(plans: Sequence[Overview], store: Callable[[str], Store]) -> dict
     found: dict[str, str] = {}
     for overview in plans:
         if overview.regressed:
-            found |= regressions(overview, store(overview.flags.name).regressions(REGRESSIONS_TOLD))
+            try:
+                found |= regressions(overview, store(overview.flags.name).regressions(REGRESSIONS_TOLD))
+            except UnreachableError:
+                raise
+            except MoieError as error:
+                found |= _unread(overview.flags.name, error)
     return found
+
+
+def _unread(plan: str, error: MoieError) -> dict[str, str]:
+    return {f"plan:{plan}": f"plan {plan} cannot be read: {error}"}
 
 
 def _refused(
@@ -124,7 +133,17 @@ def _refused(
     """Workers raise it when they refuse a job; it is over when nobody's letter says so any more."""
     wanted = LetterFilter(kind=LetterKind.JOB, reason=REFUSED, open_only=True)
     names = {f"{ALERT}{plan}": plan for plan in plans if f"{ALERT}{plan}" in standing}
-    return {name: standing[name] for name, plan in names.items() if letters(plan).page(wanted, limit=1).heads}
+    return {name: standing[name] for name, plan in names.items() if _is_any(letters(plan), wanted)}
+
+
+def _is_any(letters: DeadLetterBox, wanted: LetterFilter) -> bool:
+    """Letters that cannot be read do not say that anything is over."""
+    try:
+        return bool(letters.page(wanted, limit=1).heads)
+    except UnreachableError:
+        raise
+    except MoieError:
+        return True
 
 
 def _read(fleet: Fleet, store: Callable[[str], Store]) -> tuple[list[Overview], dict[str, str]]:
@@ -137,5 +156,5 @@ def _read(fleet: Fleet, store: Callable[[str], Store]) -> tuple[list[Overview], 
         except UnreachableError:
             raise
         except MoieError as error:
-            broken[f"plan:{plan}"] = f"plan {plan} cannot be read: {error}"
+            broken |= _unread(plan, error)
     return plans, broken

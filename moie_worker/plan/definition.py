@@ -77,8 +77,9 @@ class PhaseDefinition:
 
     @classmethod
     def from_json(cls, text: str) -> "PhaseDefinition":
-        """Read what `to_json` wrote."""
-        return cls(**json.loads(text))
+        """Read what `to_json` wrote, by another release too: a field that is added must have a default here."""
+        raw = json.loads(text)
+        return cls(**{name: raw[name] for name in cls.__slots__ if name in raw})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,32 @@
-"""A breaker or a request that somebody wrote over is named, stops nothing, and is mended by what it is about."""
+"""A breaker or a request that somebody wrote over is named, stops nothing, and is mended by what it is about.
+
+What else cannot be read, as after a newer release, stops its own plan at most.
+"""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import redis
 
+from moie_worker.adapters.redis import keys
+from moie_worker.adapters.redis.chain import RedisChain
+from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
+from moie_worker.adapters.redis.fleet import RedisFleet
+from moie_worker.adapters.redis.snapshots import RedisShelf
 from moie_worker.adapters.redis.store import RedisStore
-from moie_worker.errors import RefusedError
+from moie_worker.alerts.watch import Persistence, Watch
+from moie_worker.errors import DamagedError, RefusedError
+from moie_worker.heart.dispatch import Dispatcher
+from moie_worker.heart.heartbeat import beat_all
 from moie_worker.plan.flow import Answer, Settlement
+from moie_worker.plan.letters import LetterFilter
+from moie_worker.plan.pace import Pace
+from moie_worker.plan.presence import Worker
 from moie_worker.plan.states import Outcome, Place
 from tests.contract.model import LEASE, job, plan
+from tests.unit.heart_kit import HeldAlerts
 
 NO_RECORDS = ["", "{", "nothing", "5", "null", '"text"', "[]", "{}", "[" * 2000]
 BREAKER: dict[str, Any] = {
@@ -117,3 +133,115 @@ def test_a_snapshot_leaves_out_what_cannot_be_read(store: RedisStore, redis_clie
     assert saved.approvals == {}
     assert store.restore(saved, 1, "ops", "") == 2
     store.apply()
+
+
+def _phase(**changes: Any) -> str:
+    fields = {"id": 1, "name": "one", "approval": False, "digest": "d", "persons": 1, "expires_ms": 1} | changes
+    return json.dumps({name: value for name, value in fields.items() if value is not None})
+
+
+Damage = tuple[str, str, str]  # key of the plan, field, what somebody wrote there
+OF_A_PLAN: dict[str, Damage] = {
+    "a place of another release": ("counts", "1:job:resting", "1"),
+    "a count that is no number": ("counts", "1:job:ready", "many"),
+    "a phase that lacks a field": ("phases", "1", _phase(digest=None)),
+    "a phase that is no JSON": ("phases", "1", "{"),
+    "a flag that is no number": ("plan", "sovereign_at", "soon"),
+    "queues that are no JSON": ("plan", "queues", "default"),
+}
+OF_A_JOB: dict[str, Damage] = {
+    "a state of another release": ("state", "a", "resting|1|1|0|0|0|0|0|0|0|0||"),
+    "no state": ("state", "a", "nothing"),
+    "evidence that is no JSON": ("evidence", "a", "{"),
+    "a definition that lacks a field": ("defs:1", "a", '{"id":"a"}'),
+}
+
+
+class Two:
+    """A plan that somebody damages, and one that is well."""
+
+    def __init__(self, client: "redis.Redis", hurt: RedisStore) -> None:
+        self.client, self.hurt, self.well = client, hurt, RedisStore(client, "well")
+        self.well.load(plan(job("w", 1)), 0, "ops", "")
+        self.well.apply()
+        self.fleet = RedisFleet(client)
+        for name in ("hurt", "well"):
+            self.fleet.add_plan(name)
+
+    def damage(self, damage: Damage) -> None:
+        key, field, text = damage
+        self.client.hset(f"moie:{{hurt}}:{key}", field, text)
+
+    def store(self, name: str) -> RedisStore:
+        return self.hurt if name == "hurt" else self.well
+
+
+@pytest.fixture
+def two(redis_client: "redis.Redis", store: RedisStore) -> Two:
+    return Two(redis_client, store)
+
+
+@pytest.mark.parametrize("damage", OF_A_PLAN.values(), ids=OF_A_PLAN)
+def test_a_plan_that_cannot_be_read_leaves_the_others_their_heartbeats_offers_and_alerts(
+    two: Two, damage: Damage
+) -> None:
+    two.damage(damage)
+    with pytest.raises(DamagedError, match="of plan hurt in Redis cannot be read"):
+        two.hurt.overview()
+    beaten = beat_all(two.fleet, two.store, "me")
+    assert list(beaten.without) == ["hurt"]
+    assert two.well.overview().flags.beats == 1
+    offered: list[str] = []
+    two.fleet.worker_here(Worker("w", "h", 1, ("default",), 9, 0), LEASE)
+    Dispatcher(two.fleet, two.store, lambda name, hint: offered.append(name)).sweep()
+    assert "well" in offered
+    alerts = HeldAlerts()
+    letters, pace = lambda name: RedisDeadLetters(two.client, name), Pace(timedelta(minutes=10))
+    watch = Watch(two.fleet, two.store, letters, RedisChain(two.client), alerts, pace, _bad=Persistence(timedelta()))
+    watch.look()
+    assert "plan hurt cannot be read" in alerts.messages["plan:hurt"]
+
+
+@pytest.mark.parametrize("damage", OF_A_JOB.values(), ids=OF_A_JOB)
+def test_a_job_that_cannot_be_read_is_named_and_silences_no_other_plan(two: Two, damage: Damage) -> None:
+    two.damage(damage)
+    with pytest.raises(DamagedError, match=r"job a of plan hurt in Redis cannot be read"):
+        two.hurt.job("a")
+    with pytest.raises(DamagedError):
+        list(two.hurt.all_jobs())
+    beat_all(two.fleet, two.store, "me")
+    assert two.well.overview().flags.beats == 1
+
+
+def test_a_field_of_a_newer_release_is_passed_over(store: RedisStore, redis_client: "redis.Redis") -> None:
+    redis_client.hset("moie:{hurt}:phases", "1", _phase(colour="blue"))
+    assert store.overview().phases[0].name == "one"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "x"}'])
+def test_presence_and_traces_that_cannot_be_read_are_passed_over(
+    redis_client: "redis.Redis", two: Two, text: str
+) -> None:
+    two.fleet.worker_here(Worker("well", "h", 1, ("default",), 1, 0), LEASE)
+    two.fleet.worker_here(Worker("hurt", "h", 1, ("default",), 1, 0), LEASE)
+    redis_client.set(keys.worker("hurt"), text or "null", ex=9)
+    redis_client.hset(keys.CHAIN, "sent", text)
+    workers, gone = two.fleet.workers()
+    assert ([worker.name for worker in workers], gone) == (["well"], [])
+    assert RedisChain(redis_client).trace() == {}
+
+
+def test_what_cannot_be_read_of_letters_and_snapshots_is_named_or_left_out(
+    store: RedisStore, redis_client: "redis.Redis"
+) -> None:
+    box = RedisDeadLetters(redis_client, "hurt")
+    redis_client.zadd("moie:{hurt}:dead", {"task:x": 1})
+    redis_client.hset("moie:{hurt}:dead:task:x", mapping={"id": "task:x", "kind": "plant", "last_at": "1"})
+    with pytest.raises(DamagedError, match="a dead letter of plan hurt"):
+        box.page(LetterFilter())
+    redis_client.hset("moie:{hurt}:snapshots", "20260101T000000Z-manual", "{")
+    assert RedisShelf(redis_client, "hurt").index() == []
+    number = store.capture()
+    redis_client.hset(f"moie:{{hurt}}:capture:{number}:plan", "meta", "{")
+    with pytest.raises(DamagedError, match="a capture of plan hurt"):
+        store.saved(number)

@@ -1,6 +1,7 @@
 """What the parts of the Redis store share."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from redis import Redis
@@ -8,7 +9,22 @@ from redis import Redis
 from moie_worker.adapters.redis.connect import address_of, translated
 from moie_worker.adapters.redis.keys import Keys
 from moie_worker.adapters.redis.scripts import Scripts
-from moie_worker.errors import NotFoundError, RefusedError
+from moie_worker.errors import DamagedError, NotFoundError, RefusedError
+
+# What the reading of a text raises that is not what it should be.
+UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Around the reading of what Redis holds: what cannot be read becomes an error of ours and stops no other plan."""
+    try:
+        yield
+    except UNFIT as error:
+        raise DamagedError(
+            f"{what} cannot be read ({type(error).__name__}: {error}). Did somebody write there, or a newer release? "
+            "Go on with that release, or `moie backup restore`"
+        ) from error
 
 
 class Base:
@@ -29,6 +45,10 @@ class Base:
         """Run an operation that names further keys."""
         with translated(self._where):
             return self._scripts.run(operation, [self.key("plan"), *keys], args)
+
+    def readable(self, what: str) -> AbstractContextManager[None]:
+        """Around the reading of what this plan holds. Raises DamagedError."""
+        return readable(f"{what} of plan {self.plan} in Redis")
 
     def reaching(self) -> AbstractContextManager[None]:
         """Around every other use of the client: its errors become ours."""

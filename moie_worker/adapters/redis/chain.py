@@ -1,10 +1,10 @@
 """How far heartbeats come, kept where every watcher sees it."""
 
 import json
-from typing import Any
 
 from redis import Redis
 
+from moie_worker.adapters.redis.base import UNFIT
 from moie_worker.adapters.redis.connect import address_of, translated
 from moie_worker.adapters.redis.keys import CHAIN
 from moie_worker.adapters.redis.scripts import Scripts
@@ -32,8 +32,14 @@ class RedisChain:
         known = {str(station) for station in Station}  # a newer release may have more of them
         with translated(self._where):
             found: dict[str, str] = self._client.hgetall(CHAIN)  # type: ignore[assignment]
-        return {Station(name): _mark(json.loads(text)) for name, text in found.items() if name in known}
+        marks = ((Station(name), _mark(text)) for name, text in found.items() if name in known)
+        return {station: mark for station, mark in marks if mark is not None}
 
 
-def _mark(record: dict[str, Any]) -> Mark:
-    return Mark(Pulse(record["pulse"], int(record["slot"])), int(record["at"]), record["note"])
+def _mark(text: str) -> Mark | None:
+    """None for what cannot be read: the next heartbeat writes it anew."""
+    try:
+        record = json.loads(text)
+        return Mark(Pulse(str(record["pulse"]), int(record["slot"])), int(record["at"]), str(record["note"]))
+    except UNFIT:
+        return None

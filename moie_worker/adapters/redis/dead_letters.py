@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, cast
 
 from redis import Redis
 
+from moie_worker.adapters.redis.base import readable
 from moie_worker.adapters.redis.connect import address_of, translated
 from moie_worker.adapters.redis.keys import Keys
 from moie_worker.adapters.redis.scripts import Scripts
@@ -78,7 +80,8 @@ class RedisDeadLetters:
         at, _, letter_id = cursor.partition(":")
         oldest = ms_of(wanted.since) if wanted.since else "-inf"
         rows = self._run("dead_page", cursor_id=letter_id, cursor_at=at, oldest=oldest, limit=BATCH)
-        return [_head(dict(zip(HEAD, row, strict=True))) for row in rows]
+        with self._readable("a dead letter"):
+            return [_head(dict(zip(HEAD, row, strict=True))) for row in rows]
 
     def get(self, letter_id: str) -> Letter:
         """See `DeadLetterBox`."""
@@ -86,7 +89,8 @@ class RedisDeadLetters:
             fields = cast(dict[str, str], self._client.hgetall(self._keys("dead", letter_id)))
         if not fields:
             raise _missing(letter_id)
-        return _letter(fields)
+        with self._readable(f"dead letter {letter_id}"):
+            return _letter(fields)
 
     def claim(self, letter_id: str, hold: timedelta, *, again: bool = False) -> Claim:
         """See `DeadLetterBox`."""
@@ -118,6 +122,9 @@ class RedisDeadLetters:
         """See `DeadLetterBox`."""
         if not self._run("dead_discard", id=letter_id, who=who, why=why):
             raise _missing(letter_id)
+
+    def _readable(self, what: str) -> AbstractContextManager[None]:
+        return readable(f"{what} of plan {self._keys.plan} in Redis")
 
     def _run(self, script: str, **args: Any) -> Any:
         with translated(self._where):

@@ -1,19 +1,22 @@
 """What all plans share: which plans there are, who works, and the bell that wakes beats."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from redis import Redis
 
 from moie_worker.adapters.redis import keys
+from moie_worker.adapters.redis.base import UNFIT
 from moie_worker.adapters.redis.connect import address_of, translated
 from moie_worker.plan.limits import SWEPT_MS
 from moie_worker.plan.presence import Beat, Worker
 from moie_worker.plan.times import Ms, to_ms
 
+Kind = TypeVar("Kind")
 MISSED_FOR = timedelta(hours=24)  # who is gone for longer was taken away on purpose; hosts with new names come and go
 RINGS_HEARD = 100  # plans that one beat looks at after one wait; other beats hear the rest
 # Redis 6.2 cuts 0.001 s down to 0 ms, which means to wait for ever.
@@ -64,13 +67,11 @@ class RedisFleet:
 
     def workers(self) -> tuple[list[Worker], list[str]]:
         """Living workers, and names of those that went without a word."""
-        found, missing = self._present(keys.WORKERS, keys.worker)
-        return [_worker(record) for record in found], missing
+        return self._present(keys.WORKERS, keys.worker, _worker)
 
     def beats(self) -> tuple[list[Beat], list[str]]:
         """Living beats, and names of those that went without a word."""
-        found, missing = self._present(keys.BEATS, keys.beat)
-        return [_beat(record) for record in found], missing
+        return self._present(keys.BEATS, keys.beat, _beat)
 
     def ring(self, plan: str) -> None:
         """Wake a beat to look at a plan. Advisory: a beat that hears nothing looks by itself soon."""
@@ -115,13 +116,20 @@ class RedisFleet:
             pipe.zrem(index, name)
             pipe.execute()
 
-    def _present(self, index: str, key_of: Any) -> tuple[list[dict[str, Any]], list[str]]:
+    def _present(
+        self, index: str, key_of: Callable[[str], str], read: Callable[[dict[str, Any]], Kind]
+    ) -> tuple[list[Kind], list[str]]:
+        """Who is there and who is missing. Who says what cannot be read is neither: it says it anew soon."""
         with translated(self._where):
             since = self.now() - to_ms(MISSED_FOR)  # reading removes nobody: who may only look can ask too
             names = sorted(str(name) for name in self._client.zrangebyscore(index, f"({since}", "+inf"))
             texts: Sequence[Any] = self._client.mget([key_of(name) for name in names]) if names else []
         pairs = list(zip(names, texts, strict=True))
-        return [json.loads(text) for _, text in pairs if text], [name for name, text in pairs if not text]
+        present: list[Kind] = []
+        for _, text in pairs:
+            with suppress(*UNFIT):
+                present += [read(json.loads(text))] if text else []
+        return present, [name for name, text in pairs if not text]
 
 
 def _worker(record: dict[str, Any]) -> Worker:

@@ -21,6 +21,7 @@ from moie_worker.plan.states import Place
 
 FIELDS = ("place", "drev", "rev", "attempts", "losses", "solo", "offers", "ms", "first", "score", "slot", "token")
 CHUNK = 1000
+_Flat = Sequence[str]  # a hash or a set as scripts return it
 LOOK = "look"  # the class of what looks at verified jobs again
 
 
@@ -28,8 +29,15 @@ class Reading(Base):
     """Reads."""
 
     def overview(self) -> Overview:
-        """Flags, phases and counts, in one round trip."""
-        now, flat_plan, flat_phases, open_phases, flat_counts, flat_approvals, dead, regressed = self.call("overview")
+        """Flags, phases and counts, in one round trip. Raises DamagedError, as all that reads here."""
+        answer = self.call("overview")
+        with self.readable("flags, phases or counts"):
+            return self._overview(*answer)
+
+    def _overview(
+        self, now: str, flat_plan: _Flat, flat_phases: _Flat, open_phases: _Flat, flat_counts: _Flat,
+        flat_approvals: _Flat, dead: str, regressed: str,
+    ) -> Overview:  # fmt: skip
         plan, counts = _hash(flat_plan), _hash(flat_counts)
         phases = sorted(map(PhaseDefinition.from_json, _hash(flat_phases).values()), key=lambda phase: phase.id)
         asking = [str(phase.id) for phase in phases if phase.approval]
@@ -53,13 +61,16 @@ class Reading(Base):
     def queues(self) -> list[str]:
         """The queues that the jobs of the plan are in."""
         with self.reaching():
-            return list(json.loads(str(self.client.hget(self.key("plan"), "queues") or "[]")))
+            text = str(self.client.hget(self.key("plan"), "queues") or "[]")
+        with self.readable("the queues"):
+            return [str(queue) for queue in json.loads(text)]
 
     def meta(self) -> dict[str, Any]:
         """What the document says besides its jobs."""
         with self.reaching():
             text = self.client.hget(self.key("plan"), "meta")
-        return dict(json.loads(str(text))) if text else {}
+        with self.readable("the head"):
+            return dict(json.loads(str(text))) if text else {}
 
     def job(self, job: str) -> JobView:
         """One job with its state."""
@@ -86,7 +97,8 @@ class Reading(Base):
     def _running(self, limit: int) -> list[str]:
         tokens: list[Any] = list(self.client.zrange(self.key("leases"), 0, limit - 1))
         records: list[Any] = self.client.hmget(self.key("attempts"), tokens) if tokens else []
-        return [json.loads(record)["job"] for record in records if record]
+        with self.readable("an attempt"):
+            return [str(json.loads(record)["job"]) for record in records if record]
 
     def _order_keys(self, places: Sequence[Place]) -> Iterator[str]:
         if Place.TIMED in places:
@@ -115,7 +127,7 @@ class Reading(Base):
             return []
         with self.reaching():
             packed: list[Any] = self.client.hmget(self.key("state"), list(jobs))
-        states = {job: _unpack(text) for job, text in zip(jobs, packed, strict=True) if text}
+        states = {job: self._unpack(job, text) for job, text in zip(jobs, packed, strict=True) if text}
         with self.reaching(), self.client.pipeline(transaction=False) as pipe:
             for job, state in states.items():
                 pipe.hget(self.key("defs", state["drev"]), job)
@@ -123,10 +135,18 @@ class Reading(Base):
             answers = pipe.execute()
         pairs = zip(answers[::2], answers[1::2], strict=True)
         return [
-            _view(definition, state, evidence)
-            for state, (definition, evidence) in zip(states.values(), pairs, strict=True)
+            self._view(job, definition, states[job], evidence)
+            for job, (definition, evidence) in zip(states, pairs, strict=True)
             if definition
         ]
+
+    def _unpack(self, job: str, packed: str) -> dict[str, str]:
+        with self.readable(f"the state of job {job}"):
+            return dict(zip(FIELDS, packed.removesuffix("|").split("|"), strict=True))
+
+    def _view(self, job: str, definition: str, state: Mapping[str, str], evidence: str | None) -> JobView:
+        with self.readable(f"job {job}"):
+            return _view(definition, state, evidence)
 
     def regressions(self, limit: int) -> list[Regression]:
         """At most so many jobs that held and hold no more, the oldest first."""
@@ -139,9 +159,11 @@ class Reading(Base):
             return []
         with self.reaching():
             told: Any = self.client.hmget(self.key("evidence"), [job.reverified_by for job, _ in found])
-        return [
-            Regression(job, at, json.loads(text) if text else {}) for (job, at), text in zip(found, told, strict=True)
-        ]
+        with self.readable("what is told of a regression"):
+            return [
+                Regression(job, at, json.loads(text) if text else {})
+                for (job, at), text in zip(found, told, strict=True)
+            ]
 
     def cyclic(self) -> list[str]:
         """Ids of the cyclic jobs of the document."""
@@ -152,7 +174,8 @@ class Reading(Base):
         """The newest entries, oldest first."""
         with self.reaching():
             rows: list[Any] = list(self.client.xrevrange(self.key("journal"), count=limit) or ())
-        return [_entry(number, fields) for number, fields in reversed(rows)]
+        with self.readable("the journal"):
+            return [_entry(number, fields) for number, fields in reversed(rows)]
 
 
 def _hash(flat: Sequence[str]) -> dict[str, str]:
@@ -196,10 +219,6 @@ def _split(raw: Mapping[str, str]) -> list[tuple[str, str, str, int]]:
     """Phase, class and place of jobs, and how many; besides these the counts say how many jobs of a phase are open."""
     split = ((field.split(":"), int(number)) for field, number in raw.items() if field.count(":") == 2)
     return [(phase, kind, place, number) for (phase, kind, place), number in split]
-
-
-def _unpack(packed: str) -> dict[str, str]:
-    return dict(zip(FIELDS, packed.split("|"), strict=False))
 
 
 def _view(definition: str, state: Mapping[str, str], evidence: str | None) -> JobView:

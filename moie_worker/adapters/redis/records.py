@@ -8,11 +8,11 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
+from moie_worker.adapters.redis.base import UNFIT
 from moie_worker.plan.flow import Approval, Breaker, Unreadable, Vote
 
 Kept = TypeVar("Kept")
 BREAKER = "breaker:"  # the fields of the plan that hold the breakers of its queues
-UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def breakers(plan: Mapping[str, str]) -> tuple[dict[str, Breaker], list[Unreadable]]:

@@ -3,12 +3,13 @@
 import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from redis.client import NEVER_DECODE
 
-from moie_worker.adapters.redis.base import Base
+from moie_worker.adapters.redis.base import UNFIT, Base
 from moie_worker.adapters.redis.loading import CHANGED, CHUNK, STAGE_TTL_S, Loading
 from moie_worker.adapters.redis.records import is_request
 from moie_worker.errors import RefusedError
@@ -61,7 +62,14 @@ class Saving(Loading):
         self.call("drop_capture", {"number": capture})
 
     def saved(self, capture: str) -> Saved | None:
-        """Read a capture in pieces; None when it is gone, or when another revision was loaded meanwhile."""
+        """Read a capture in pieces; None when it is gone, or when another revision was loaded meanwhile.
+
+        Raises DamagedError.
+        """
+        with self.readable("a capture"):
+            return self._saved(capture)
+
+    def _saved(self, capture: str) -> Saved | None:
         plan = self._all("capture", capture, "plan")
         if not plan.get("revision") or plan.get("loading") == "1":
             return None
@@ -218,10 +226,14 @@ class RedisShelf(Base):
         )
 
     def index(self) -> list[Manifest]:
-        """What is kept of the plan, the oldest first."""
+        """What is kept of the plan, the oldest first; what cannot be read is left out."""
         with self.reaching():
-            found = cast(dict[str, str], self.client.hgetall(self.key("snapshots")))
-        return [Manifest.from_json(text) for _, text in sorted(found.items())]
+            texts = cast(dict[str, str], self.client.hgetall(self.key("snapshots")))
+        found: list[Manifest] = []
+        for _, text in sorted(texts.items()):
+            with suppress(*UNFIT):
+                found.append(Manifest.from_json(text))
+        return found
 
     def get(self, name: str) -> bytes | None:
         """The file of a snapshot; None when it is not here."""
