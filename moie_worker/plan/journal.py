@@ -1,6 +1,6 @@
 """The journal in sentences: one wording for every kind of event, used by all who show it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,20 @@ class JournalFilter:
             and (not self.events or any(f"{entry.event}.".startswith(f"{event}.") for event in self.events))
             and (self.since is None or entry.at >= self.since)
         )
+
+
+ACTS_AT_JOBS = frozenset({"job.cancel", "job.retry", "job.run"})
+
+
+def is_act(event: str) -> bool:
+    """Whether people or the plan did it: such entries are kept apart from how attempts ended, and outlast that."""
+    return event in ACTS_AT_JOBS or not (event == "heartbeat" or event.startswith("job."))
+
+
+def merged(journal: Iterable[JournalEntry], acts: Iterable[JournalEntry]) -> list[JournalEntry]:
+    """Each entry once, oldest first."""
+    found = {entry.id: entry for entries in (acts, journal) for entry in entries}
+    return sorted(found.values(), key=lambda entry: [int(part) for part in entry.id.split("-")])
 
 
 def line(entry: JournalEntry) -> str:

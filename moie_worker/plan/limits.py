@@ -16,6 +16,7 @@ LOSSES = 3  # charged losses that make a dead letter
 PRIORITY_MS = 60_000  # the head start of one step of priority
 RUNS_KEPT = 100
 JOURNAL_KEPT = 10_000
+ACTS_KEPT = 10_000  # of what people and the plan did
 AUDIT = 100  # jobs that one audit step looks at
 FLUSH_MS = 250  # what ended is settled at least this often
 OVERTIME_MS = 1_000  # what a hint has not started so long after its share of work is given back

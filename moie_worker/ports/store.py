@@ -108,6 +108,10 @@ class Store(Receipts, Protocol):
         """The newest entries, oldest first."""
         ...
 
+    def read_acts(self, limit: int) -> list[JournalEntry]:
+        """The newest entries of what people and the plan did, oldest first: they outlast the journal."""
+        ...
+
 
 class Fleet(Protocol):
     """What all plans share."""

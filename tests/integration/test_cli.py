@@ -360,6 +360,8 @@ def test_the_journal_is_searched_by_job_event_and_time(cli: Cli, plan: Path) -> 
         ("job.retry", "1.2"), ("plan.paused", None)
     ]  # fmt: skip
     assert found("--event", "job", "--since", "1h", "-n", "1") == [("job.retry", "1.2")]
+    assert found("--acts", "-n", "1") == [("plan.paused", None)]
+    assert found("--acts", "--job", "1.2") == [("job.cancel", "1.2"), ("job.retry", "1.2")]
     assert found("--event", "jo") == found("--since", "2999-01-01T00:00") == []
     cli.fails(2, "journal", "--since", "soon")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from moie_worker.adapters.memory.core import Core, JobState
 from moie_worker.errors import NotFoundError
 from moie_worker.plan.flow import JobView, JournalEntry, Overview, Regression
+from moie_worker.plan.journal import is_act
 from moie_worker.plan.letters import RunHistory
 from moie_worker.plan.states import Place
 from moie_worker.plan.times import Ms
@@ -73,6 +74,10 @@ class Reading(Core):
     def read_journal(self, limit: int) -> list[JournalEntry]:
         """The newest entries, oldest first."""
         return self.journal[-limit:]
+
+    def read_acts(self, limit: int) -> list[JournalEntry]:
+        """The newest entries of what people and the plan did, oldest first: they outlast the journal."""
+        return [entry for entry in self.journal if is_act(entry.event)][-limit:]
 
     def _view(self, state: JobState) -> JobView:
         return JobView(

@@ -172,9 +172,16 @@ class Reading(Base):
 
     def read_journal(self, limit: int) -> list[JournalEntry]:
         """The newest entries, oldest first."""
+        return self._entries("journal", limit)
+
+    def read_acts(self, limit: int) -> list[JournalEntry]:
+        """The newest entries of what people and the plan did, oldest first: they outlast the journal."""
+        return self._entries("acts", limit)
+
+    def _entries(self, stream: str, limit: int) -> list[JournalEntry]:
         with self.reaching():
-            rows: list[Any] = list(self.client.xrevrange(self.key("journal"), count=limit) or ())
-        with self.readable("the journal"):
+            rows: list[Any] = list(self.client.xrevrange(self.key(stream), count=limit) or ())
+        with self.readable(f"the stream {stream}"):
             return [_entry(number, fields) for number, fields in reversed(rows)]
 
 

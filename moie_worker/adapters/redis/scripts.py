@@ -1,8 +1,8 @@
 """Loads the Lua files: one file an operation, whose header says what it takes and returns.
 
 A header names its parts in comments: `-- KEYS name …`, `-- ARGV name …`, `-- RETURNS …` and, where a file builds on
-others, `-- USES lib …`. A call is checked against the header, so a wrong call fails in Python with a name, not in Lua
-with a number.
+others, `-- USES lib …`; a library may use others too, and each comes once, after those that it uses. A call is checked
+against the header, so a wrong call fails in Python with a name, not in Lua with a number.
 """
 
 import re
@@ -33,10 +33,23 @@ class Source:
 def source(name: str, replaced: tuple[tuple[str, str], ...] = ()) -> Source:
     """Read `lua/{name}.lua` and the files that it uses, some of them perhaps replaced by another text."""
     text = _read(name)
-    header = {kind: tuple(re.sub(r"\(.*?\)", "", names).split()) for kind, names in HEADER.findall(text)}
-    others = dict(replaced)
-    parts = [others.get(used) or _read(f"lib_{used}") for used in header.get("USES", ())]
-    return Source("\n".join([_limits(), *parts, text]), header.get("KEYS", ()), header.get("ARGV", ()))
+    header = _header(text)
+    libraries: dict[str, str] = {}
+    _collect(header.get("USES", ()), dict(replaced), libraries)
+    parts = [_limits(), *libraries.values(), text]
+    return Source("\n".join(parts), header.get("KEYS", ()), header.get("ARGV", ()))
+
+
+def _header(text: str) -> dict[str, tuple[str, ...]]:
+    return {kind: tuple(re.sub(r"\(.*?\)", "", names).split()) for kind, names in HEADER.findall(text)}
+
+
+def _collect(used: Sequence[str], replaced: Mapping[str, str], found: dict[str, str]) -> None:
+    for name in used:
+        if name not in found:
+            text = replaced.get(name) or _read(f"lib_{name}")
+            _collect(_header(text).get("USES", ()), replaced, found)
+            found[name] = text
 
 
 def _limits() -> str:

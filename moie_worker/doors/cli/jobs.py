@@ -22,7 +22,7 @@ from moie_worker.doors.cli.output import (
 )
 from moie_worker.heart.redact import values_shown
 from moie_worker.plan.flow import JobView, JournalEntry
-from moie_worker.plan.journal import JournalFilter, journal_fields, line
+from moie_worker.plan.journal import JournalFilter, journal_fields, line, merged
 from moie_worker.plan.regression import reverify_fields, reverify_lines
 from moie_worker.plan.states import Place
 from moie_worker.plan.status import last_message
@@ -82,7 +82,7 @@ def job_command(desk: Desk, as_json: bool, job_id: str) -> None:
     """Everything about one job: what the document says, where it is, its last evidence and its lines of the journal."""
     desk.loaded()
     view = _shown_view(desk.store.job(job_id))
-    journal, look = desk.store.read_journal(LOOKED_AT), None
+    journal, look = merged(desk.store.read_journal(LOOKED_AT), desk.store.read_acts(LOOKED_AT)), None
     if view.definition.reverified_by:
         look = _shown_view(desk.store.job(view.definition.reverified_by))
     names = (job_id, view.definition.reverified_by or job_id)
@@ -198,13 +198,19 @@ def _pair(name: str, value: Cell) -> Line:
     help="Only of this kind: job.dead, or job for all of jobs; may be given again.",
 )
 @click.option("--since", metavar="TIME", help="Only what happened since: 2h ago, or 2026-01-31T12:00.")
+@click.option(
+    "--acts", is_flag=True, help="Only what people and the plan did, not how attempts ended; kept for longer."
+)
 @reads
 def journal_command(
-    desk: Desk, as_json: bool, limit: int, job_id: str | None, events: tuple[str, ...], since: str | None
+    desk: Desk, as_json: bool, limit: int, job_id: str | None, events: tuple[str, ...], since: str | None, acts: bool
 ) -> None:
     """What happened, by whom and why; the newest last."""
     wanted = JournalFilter(job_id, events, ms_of(desk.since(since)) if since else None)
-    read = desk.store.read_journal(limit if wanted == JournalFilter() else LOOKED_AT)
+    depth = limit if wanted == JournalFilter() else LOOKED_AT
+    read = desk.store.read_acts(depth)
+    if not acts:
+        read = merged(desk.store.read_journal(depth), read)
     entries = [entry for entry in read if wanted.means(entry)][-limit:]
     if as_json:
         print_json([journal_fields(entry) for entry in entries])

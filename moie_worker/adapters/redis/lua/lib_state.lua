@@ -1,4 +1,5 @@
 -- What changes of a job, packed in one text of the hash `state`; its definition, JSON in the hash of its revision.
+-- USES note
 local p = string.sub(KEYS[1], 1, -5)
 local now = now_ms()
 local NOW, STATE = text(now), p .. 'state'
@@ -99,6 +100,5 @@ local function record_of(packed)
 end
 
 local function journal(event, job, who, why, data)
-  redis.call('XADD', p .. 'journal', 'MAXLEN', '~', LIMITS.JOURNAL_KEPT, '*',
-    'event', event, 'job', job, 'who', who, 'why', why, 'data', data)
+  journal_note(p, event, job, who, why, data)
 end
