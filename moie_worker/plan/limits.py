@@ -22,6 +22,7 @@ FLUSH_MS = 250  # what ended is settled at least this often
 OVERTIME_MS = 1_000  # what a hint has not started so long after its share of work is given back
 ALERTS_KEPT = 1_000
 REGRESSIONS_TOLD = 20  # of a plan, each by an alert of its own
+ONCE_MS = 60_000  # the answer to an operator is kept for so long, for a client that did not hear it
 DECISIONS = 1_000  # of policies that a plan keeps
 TURN_KEPT_MS = 60_000  # who does not come back for so long loses its place in a throttle
 APPROVAL_MS = 3_600_000  # a phase that nobody approved for so long is not approved

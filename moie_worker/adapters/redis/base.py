@@ -1,6 +1,7 @@
 """What the parts of the Redis store share."""
 
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -49,6 +50,10 @@ class Base:
     def readable(self, what: str) -> AbstractContextManager[None]:
         """Around the reading of what this plan holds. Raises DamagedError."""
         return readable(f"{what} of plan {self.plan} in Redis")
+
+    def act(self, operation: str, args: Any, keys: Sequence[str] = ()) -> Any:
+        """Run what must not be done twice, though the client asks again where an answer was lost."""
+        return self.call_with(operation, [*keys, self.key("once", secrets.token_hex(8))], args)
 
     def reaching(self) -> AbstractContextManager[None]:
         """Around every other use of the client: its errors become ours."""

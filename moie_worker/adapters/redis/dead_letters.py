@@ -1,6 +1,7 @@
 """The dead letter box in Redis: `dead` orders the letters by their last death, `dead:{id}` holds one."""
 
 import json
+import secrets
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -94,7 +95,7 @@ class RedisDeadLetters:
 
     def claim(self, letter_id: str, hold: timedelta, *, again: bool = False) -> Claim:
         """See `DeadLetterBox`."""
-        answer, *rest = self._run("dead_claim", id=letter_id, again=int(again), hold_ms=to_ms(hold))
+        answer, *rest = self._act("dead_claim", id=letter_id, again=int(again), hold_ms=to_ms(hold))
         if answer == "missing":
             raise _missing(letter_id)
         if answer == "claimed":
@@ -116,15 +117,20 @@ class RedisDeadLetters:
 
     def mark_replayed(self, claim: Claim, replayed_as: str, who: str, why: str) -> None:
         """See `DeadLetterBox`."""
-        self._run("dead_replayed", id=claim.letter.head.id, mark=claim.mark, replayed_as=replayed_as, who=who, why=why)
+        self._act("dead_replayed", id=claim.letter.head.id, mark=claim.mark, replayed_as=replayed_as, who=who, why=why)
 
     def discard(self, letter_id: str, who: str, why: str) -> None:
         """See `DeadLetterBox`."""
-        if not self._run("dead_discard", id=letter_id, who=who, why=why):
+        if not self._act("dead_discard", id=letter_id, who=who, why=why):
             raise _missing(letter_id)
 
     def _readable(self, what: str) -> AbstractContextManager[None]:
         return readable(f"{what} of plan {self._keys.plan} in Redis")
+
+    def _act(self, script: str, **args: Any) -> Any:
+        """Run what must not be done twice, though the client asks again where an answer was lost."""
+        with translated(self._where):
+            return self._scripts.run(script, [self._keys("plan"), self._keys("once", secrets.token_hex(8))], args)
 
     def _run(self, script: str, **args: Any) -> Any:
         with translated(self._where):

@@ -33,9 +33,8 @@ class Loading(Base):
             progress(len(chunk))
         self._stage_removals(plan, todo)
         phases = [{"id": phase.id, "text": phase.to_json()} for phase in plan.phases]
-        revision = self.call_with(
+        revision = self.act(
             "commit",
-            [stage, todo],
             {
                 "base": base,
                 "meta": canonical(plan.meta),
@@ -44,6 +43,7 @@ class Loading(Base):
                 "who": who,
                 "why": why,
             },
+            [stage, todo],
         )
         if not revision:
             raise RefusedError(CHANGED)

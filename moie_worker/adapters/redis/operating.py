@@ -8,19 +8,19 @@ class Operating(Base):
 
     def pause(self, who: str, why: str) -> None:
         """Nothing new begins; what runs finishes and counts."""
-        self.call("flag", ["plan.paused", who, why, "paused", "1"])
+        self.act("flag", ["plan.paused", who, why, "paused", "1"])
 
     def resume(self, who: str, why: str) -> None:
         """Go on, after a pause or after a cancelled plan."""
-        self.call("flag", ["plan.resumed", who, why, "paused", "0", "cancelled", "0"])
+        self.act("flag", ["plan.resumed", who, why, "paused", "0", "cancelled", "0"])
 
     def resume_queue(self, queue: str, who: str, why: str) -> None:
         """Let a queue that a mass failure stopped take work again at once."""
-        accept(f"queue {queue!r}", self.call("resume_queue", {"queue": queue, "who": who, "why": why}))
+        accept(f"queue {queue!r}", self.act("resume_queue", {"queue": queue, "who": who, "why": why}))
 
     def cancel_plan(self, who: str, why: str) -> None:
         """Nothing new begins and what runs is stopped."""
-        self.call("cancel_plan", {"who": who, "why": why})
+        self.act("cancel_plan", {"who": who, "why": why})
 
     def cancel(self, job: str, who: str, why: str) -> None:
         """Take a job out. Its phase stays open: cancelled is not done."""
@@ -44,7 +44,7 @@ class Operating(Base):
 
     def answer(self, phase: int, approved: bool, who: str, why: str) -> bool:
         """Approve or reject a phase as it is now. False: another person must approve it too."""
-        reply = self.call("answer", {"phase": phase, "approved": int(approved), "who": who, "why": why})
+        reply = self.act("answer", {"phase": phase, "approved": int(approved), "who": who, "why": why})
         if reply == "more":
             return False
         accept(f"phase {phase}", reply)
@@ -62,4 +62,4 @@ class Operating(Base):
         self.call("beat", {"report": report, "who": who, "pulse": pulse})
 
     def _job(self, operation: str, job: str, who: str, why: str) -> str:
-        return str(self.call(operation, {"job": job, "who": who, "why": why}))
+        return str(self.act(operation, {"job": job, "who": who, "why": why}))

@@ -187,7 +187,7 @@ class Saving(Loading):
             progress(len(chunk))
         with self.reaching():
             self._stage_gone({job.id for job in saved.jobs}, keys[1])
-        revision = self.call_with("commit_restore", keys, _committed(saved, base, who, why))
+        revision = self.act("commit_restore", _committed(saved, base, who, why), keys)
         if not revision:
             raise RefusedError(CHANGED)
         return int(revision)

@@ -1,8 +1,9 @@
 -- Approve or reject a phase as it is now.
--- KEYS plan
+-- KEYS plan once
 -- ARGV phase approved who why
 -- RETURNS ok, more (another person must approve it too), missing, or why the answer does not count
--- USES time state phase
+-- USES time state phase once
+if lost then return lost end
 local id, who = ARGV[1], ARGV[3]
 local def = phase_definition(id)
 if not def then return 'missing' end
@@ -25,7 +26,7 @@ if ARGV[2] ~= '1' then
   request.yes, request.no, request.told = {}, vote, nil
   say('phase.rejected')
   advance_frontier()
-  return 'ok'
+  return once('ok')
 end
 if not awaits(tonumber(id)) then return 'approved already' end
 local loader = request.author
@@ -46,4 +47,4 @@ local enough = #request.yes >= (def.persons or 1)
 say(enough and 'phase.approved' or 'phase.endorsed')
 if enough then wake('approval:' .. id) end
 advance_frontier()
-return enough and 'ok' or 'more'
+return once(enough and 'ok' or 'more')

@@ -1,8 +1,9 @@
 -- Take a job out of the plan. Its phase stays open: cancelled is not done.
--- KEYS plan
+-- KEYS plan once
 -- ARGV job who why
 -- RETURNS ok, missing, or the place that refuses
--- USES time dead runs state phase move attempt
+-- USES time dead runs state phase move attempt once
+if lost then return lost end
 local job = ARGV[1]
 local st = read_state(job)
 if not st then return 'missing' end
@@ -15,4 +16,4 @@ if st.place ~= 'running' then move(job, st, def, 'cancelled') end
 redis.call('DEL', p .. 'dead:job:' .. job)
 redis.call('ZREM', p .. 'dead', 'job:' .. job)
 advance_frontier()
-return 'ok'
+return once('ok')

@@ -1,9 +1,10 @@
 -- Point the plan at a staged snapshot, if nobody changed its revision since `base`. What was decided later than the
 -- snapshot stays: approvals, and whether a loaded plan is paused.
--- KEYS plan defs todo restored
+-- KEYS plan defs todo restored once
 -- ARGV base revision meta phases queues approvals letters flags who why data
 -- RETURNS the new revision, or 0 when somebody else was faster
--- USES time state
+-- USES time state once
+if lost then return lost end
 local held = redis.call('HMGET', KEYS[1], 'revision', 'loading')
 if text(tonumber(held[1] or 0)) ~= ARGV[1] or held[2] == '1' then return 0 end
 local revision, empty = tonumber(ARGV[2]), ARGV[1] == '0'
@@ -33,4 +34,4 @@ if empty then
   end
 end
 journal('plan.restored', '', ARGV[9], ARGV[10], ARGV[11])
-return revision
+return once(revision)

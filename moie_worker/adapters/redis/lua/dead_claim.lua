@@ -1,8 +1,9 @@
 -- Take the right to replay a letter for some time. A claim that was not used in time lapses: whoever took it is gone.
--- KEYS plan
+-- KEYS plan once
 -- ARGV id again (1 or 0) hold_ms
 -- RETURNS {'missing'} | {'claimed', until} | {'replayed', at} | {'yours', until, field, value, …}
--- USES time
+-- USES time once
+if lost then return lost end
 local p = string.sub(KEYS[1], 1, -5)
 local key, now = p .. 'dead:' .. ARGV[1], now_ms()
 
@@ -15,4 +16,4 @@ redis.call('HSET', key, 'claimed_until', mark)
 local answer = redis.call('HGETALL', key)
 table.insert(answer, 1, mark)
 table.insert(answer, 1, 'yours')
-return answer
+return once(answer)

@@ -1,8 +1,9 @@
 -- A replay is on its way. A letter that died again meanwhile has lost its claim and stays open.
--- KEYS plan
+-- KEYS plan once
 -- ARGV id mark replayed_as who why
 -- RETURNS 1, or 0 where the claim does not hold any more
--- USES time note
+-- USES time note once
+if lost then return lost end
 local p = string.sub(KEYS[1], 1, -5)
 local id = ARGV[1]
 local key = p .. 'dead:' .. id
@@ -15,4 +16,4 @@ if held then
   redis.call('HSET', key, 'replayed_at', text(now_ms()), 'replayed_as', ARGV[3])
 end
 journal_note(p, 'dead.replayed', name or '', ARGV[4], ARGV[5], cjson.encode({ id = id, replayed_as = ARGV[3] }))
-return held and 1 or 0
+return once(held and 1 or 0)

@@ -1,8 +1,9 @@
 -- Start the job of a dead letter again; of a cyclic job, one extra run.
--- KEYS plan
+-- KEYS plan once
 -- ARGV job who why
 -- RETURNS ok, missing, replayed, or the place that refuses
--- USES time dead runs state phase move attempt
+-- USES time dead runs state phase move attempt once
+if lost then return lost end
 local job = ARGV[1]
 local letter = p .. 'dead:job:' .. job
 if redis.call('EXISTS', letter) == 0 then return 'missing' end
@@ -20,4 +21,4 @@ end
 redis.call('HSET', letter, 'replayed_at', text(now))
 journal('dead.replayed', job, ARGV[2], ARGV[3], '{}')
 advance_frontier()
-return 'ok'
+return once('ok')

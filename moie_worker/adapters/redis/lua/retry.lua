@@ -1,8 +1,9 @@
 -- Start a job anew: attempts and losses are forgotten.
--- KEYS plan
+-- KEYS plan once
 -- ARGV job who why
 -- RETURNS ok, missing, or the place that refuses
--- USES time dead runs state phase move attempt
+-- USES time dead runs state phase move attempt once
+if lost then return lost end
 local job = ARGV[1]
 local st = read_state(job)
 if not st then return 'missing' end
@@ -17,4 +18,4 @@ if redis.call('EXISTS', p .. 'dead:job:' .. job) == 1 then
 end
 journal('job.retry', job, ARGV[2], ARGV[3], '{}')
 advance_frontier()
-return 'ok'
+return once('ok')

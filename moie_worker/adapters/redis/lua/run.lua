@@ -1,8 +1,9 @@
 -- Look at a job now: an extra run of a cyclic job, an early look at another; at one that is to stay verified, again.
--- KEYS plan
+-- KEYS plan once
 -- ARGV job who why
 -- RETURNS ok, missing, the place that refuses, or `waits for …`
--- USES time dead runs state phase move
+-- USES time dead runs state phase move once
+if lost then return lost end
 local job = ARGV[1]
 local st = read_state(job)
 if not st then return 'missing' end
@@ -20,4 +21,4 @@ if what then return 'waits for ' .. what end
 ready(job, st, def, now)
 flush_counts()
 journal('job.run', job, ARGV[2], ARGV[3], '{}')
-return 'ok'
+return once('ok')
