@@ -1,6 +1,7 @@
 """Who is there: presence that ends by itself, and the bell that wakes beats."""
 
 import json
+import time
 from dataclasses import asdict
 from datetime import timedelta
 
@@ -131,6 +132,19 @@ def test_rings_that_nobody_hears_do_not_pile_up(fleet: RedisFleet, redis_client:
 def test_time_is_that_of_redis(fleet: RedisFleet, redis_client: "redis.Redis") -> None:
     before = redis_client.time()[0] * 1000
     assert before <= fleet.now() <= redis_client.time()[0] * 1000 + 1000
+
+
+def test_who_was_ended_while_it_listened_goes_at_once_and_says_so(redis_url: str) -> None:
+    with connect(redis_url) as client:
+        fleet = RedisFleet(client)
+        fleet.beat_here(Beat("b", "h", 1, 0), TTL)
+        listening = client.connection_pool.get_connection()
+        listening.send_command("BZPOPMIN", keys.RINGS, "2")
+        client.connection_pool.release(listening)  # as a signal leaves it: nobody reads the answer
+        began = time.monotonic()
+        fleet.beat_left("b")
+        assert fleet.beats() == ([], [])
+        assert time.monotonic() - began < 1.5, "it did not wait for what it had listened for"
 
 
 def test_a_redis_that_is_away_is_said_to_be(tmp_path: object) -> None:

@@ -110,6 +110,9 @@ class RedisFleet:
             pipe.execute()
 
     def _left(self, index: str, key: str, name: str) -> None:
+        # A signal may have ended this process between a command and its answer, which would be taken for the answer to
+        # what is asked here; redis-py notices only what has arrived already. So nothing is said on an old connection.
+        self._client.connection_pool.disconnect(inuse_connections=False)
         # No transaction: a full Redis refuses to queue anything, and takes what removes.
         with translated(self._where), self._client.pipeline(transaction=False) as pipe:
             pipe.delete(key)
