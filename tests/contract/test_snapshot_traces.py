@@ -198,6 +198,21 @@ def test_a_job_that_a_load_has_removed_does_not_come_back_because_it_still_ran(t
     assert [found.id for found in saved(trace).jobs] == ["b"]
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_snapshot_is_read_though_a_removed_job_ended_since_it_was_taken(trace: Trace, lost: bool) -> None:
+    trace.load(job("a", 1), cyclic("tick", 1), job("b", 1))
+    held = [trace.start("a"), trace.start("tick")]
+    trace.load(job("b", 1))
+    capture = trace.store.capture()
+    if lost:
+        trace.lose()
+    else:
+        assert [trace.finish(hint, attempt) for hint, attempt in held] == [Answer.REMOVED, Answer.REMOVED]
+    found = trace.store.saved(capture)
+    assert found is not None
+    assert [one.id for one in found.jobs] == ["b"]
+
+
 def test_what_looks_at_a_job_again_is_saved_with_it_and_counts_as_none(trace: Trace) -> None:
     trace.load(*kept(job("a", 1)), job("b@reverify", 1))
     trace.do("a")

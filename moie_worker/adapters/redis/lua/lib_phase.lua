@@ -104,6 +104,16 @@ local function is_copied()
   return redis.call('HLEN', p .. 'state') <= LIMITS.CAPTURE_JOBS
 end
 
+-- A job that the plan no longer has is there only until its attempts end. No copy has it: who reads the copy comes too
+-- late to know, and it would come back as an open one, or be missed among the definitions.
+local function leave_out_removed(copy)
+  local attempts = redis.call('HGETALL', p .. 'attempts')
+  for i = 2, #attempts, 2 do
+    local record = string.find(attempts[i], '"stopped":"removed"', 1, true) and record_of(attempts[i])
+    if record and record.stopped == 'removed' then redis.call('HDEL', copy, record.job) end
+  end
+end
+
 -- Holds fast where every job stands: copies that go by themselves, to be written as a snapshot by whoever reads them.
 -- The jobs of a large plan are not copied: all others would wait for it.
 local function capture(ttl_ms)
@@ -116,6 +126,7 @@ local function capture(ttl_ms)
     redis.call('COPY', p .. part, at .. part)
     redis.call('PEXPIRE', at .. part, ttl_ms)
   end
+  if copied then leave_out_removed(at .. 'state') end
   local newest = redis.call('XREVRANGE', p .. 'journal', '+', '-', 'COUNT', 1)[1]
   redis.call('HSET', at .. 'plan', 'captured_at', text(now), 'captured_journal', newest and newest[1] or '0-0')
   if not copied then redis.call('HSET', at .. 'plan', 'captured_live', '1') end
