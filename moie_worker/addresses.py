@@ -107,5 +107,13 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """The text without the passwords of the addresses in it and without the given secrets."""
     for secret in secrets:
         text = text.replace(secret, "***") if secret else text
-    text = re.sub(r"(://[^:/@\s]*:)[^\s]*@", r"\1***@", text)
+    if "://" in text:
+        text = re.sub(r"\S+", _without_password, text)
     return re.sub(r"([?&](?:ssl_|sentinel_)?password=)[^&\s]*", r"\1***", text)
+
+
+def _without_password(word: re.Match[str]) -> str:
+    """A word without what stands between `://NAME:` and its last `@`; looked at once, however often it says `://`."""
+    text = word[0]
+    end, begin = text.rfind("@"), re.search(r"://[^:/@\s]*:", text)
+    return text[: begin.end()] + "***" + text[end:] if begin and begin.end() <= end else text

@@ -13,8 +13,12 @@ SECRET_NAME = re.compile(
     r"passw|passphrase|pwd|secret|token|api[-_]?key|private[-_]?key|access[-_]?key|credential|authori[sz]ation|cookie",
     re.IGNORECASE,
 )
+# Begins at the name itself and bounds what follows, so that a text takes time in proportion to its length, whoever
+# wrote it: what stands before the name is kept as it is.
 SECRET_IN_TEXT = re.compile(
-    rf"""(["']?[\w-]*(?:{SECRET_NAME.pattern})[\w-]*["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&)}}]+)""", re.I
+    rf"""((?:{SECRET_NAME.pattern})[\w-]{{0,64}}["']?\s{{0,16}}[=:]\s{{0,16}}(?:(?:bearer|basic)\s{{1,16}})?)"""
+    r"""("[^"]*"|'[^']*'|[^\s,;&)}]+)""",
+    re.IGNORECASE,
 )
 
 
