@@ -79,8 +79,13 @@ class Settings(BaseSettings):
     trusted_keys: str = Field(
         "",
         description="Public keys that are trusted besides those in the folder of keys, separated by spaces. With a "
-        "trusted author a worker executes nothing that no trusted author signed.",
+        "trusted author a worker executes nothing that no trusted author signed; receipts of trusted workers count.",
         json_schema_extra={"shown_default": "–"},
+    )
+    require_signed: bool = Field(
+        False,
+        description="Whether a worker executes only what a trusted author signed, also where no author is trusted "
+        "(any more): then it executes nothing. Without it that is so since `moie keys trust` trusted an author here.",
     )
     control: bool = Field(
         True,

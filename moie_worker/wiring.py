@@ -140,14 +140,22 @@ class System:
 
     @cached_property
     def trusted_authors(self) -> list[PublicKey]:
-        """Whose signature lets a job be executed here; nobody: signatures are not looked at. Raises InputError."""
+        """Whose signature lets a job be executed here. Raises InputError."""
+        return self._trusted(Role.AUTHOR)
+
+    def _trusted(self, role: Role) -> list[PublicKey]:
         told = parse_keys(self.settings.trusted_keys, "MOIE_TRUSTED_KEYS")
-        return [*self.keys.trusted(Role.AUTHOR), *(key for key in told if key.role is Role.AUTHOR)]
+        return [*self.keys.trusted(role), *(key for key in told if key.role is role)]
+
+    @cached_property
+    def signatures_required(self) -> bool:
+        """Whether only what a trusted author signed is executed here, be it that none is trusted. Raises InputError."""
+        return bool(self.trusted_authors) or self.settings.require_signed or self.keys.signatures_required
 
     @property
     def authors(self) -> KeyRing | None:
         """Checks signatures of plans; None when none are needed. Raises InputError."""
-        return KeyRing(self.trusted_authors) if self.trusted_authors else None
+        return KeyRing(self.trusted_authors) if self.signatures_required else None
 
     @cached_property
     def receipt_signer(self) -> KeySigner | None:
@@ -160,7 +168,7 @@ class System:
 
     def receipt_keys(self) -> KeyRing:
         """Whose receipts count on this machine: its own workers', and those that it trusts. Raises InputError."""
-        return KeyRing([*self.keys.held(Role.WORKER), *self.keys.trusted(Role.WORKER)])
+        return KeyRing([*self.keys.held(Role.WORKER), *self._trusted(Role.WORKER)])
 
     def sealer(self, who: str) -> Sealer:
         """Closes the chains of receipts; what is wrong with keys is in the log and keeps no heart from beating."""

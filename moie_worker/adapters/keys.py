@@ -1,10 +1,12 @@
 """Ed25519 keys as files: private ones for their owner alone, public ones as one short text.
 
 A folder holds `NAME.ROLE.key` (PKCS#8, mode 0600) for each key of this machine, and `trusted/NAME.ROLE.pub` for each
-public key that somebody decided to trust. The public text is `moie-ROLE:NAME:` and 43 characters of base64.
+public key that somebody decided to trust. The public text is `moie-ROLE:NAME:` and 43 characters of base64. The file
+`signatures-required` is there since an author was trusted first: who removes the last one trusts nobody, not everybody.
 """
 
 import base64
+import contextlib
 import hashlib
 import os
 import re
@@ -30,6 +32,8 @@ from moie_worker.errors import InputError, NotFoundError, RefusedError
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 TEXT = re.compile(r"moie-(author|worker):([A-Za-z0-9_-]{1,64}):([A-Za-z0-9_-]{43})", re.ASCII)
 ID_DIGITS = 16  # of the SHA-256 of the public key: enough to tell the few keys apart that are trusted
+REQUIRED = "signatures-required"
+REQUIRED_TEXT = "Only what a trusted author signed is executed on this machine. Remove this file to execute anything.\n"
 OTHERS_READ = stat.S_IRWXG | stat.S_IRWXO
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -167,10 +171,15 @@ class KeyFolder:
         return [self.signer(name, Role(role)).public for name, role in pairs if role in wanted and NAME.fullmatch(name)]
 
     def trust(self, key: PublicKey) -> Path:
-        """Trust a key from now on; returns its file. Raises RefusedError when its name stands for another one."""
+        """Trust a key from now on; returns its file. Raises RefusedError when its name stands for another one.
+
+        With the first author signatures are required here, whatever becomes of the author. Raises InputError.
+        """
         path = self._trust / f"{key.name}.{key.role}.pub"
         self._prepare(self.root)
         self._prepare(self._trust)
+        if key.role is Role.AUTHOR:
+            self._require()
         try:
             create_private(path, f"{key.text}\n")
         except FileExistsError:
@@ -181,12 +190,36 @@ class KeyFolder:
         return path
 
     def trusted(self, role: Role) -> list[PublicKey]:
-        """The keys trusted in a role, by name. Raises InputError for a file that is none or that others may write."""
-        if not self._trust.exists():
+        """The keys trusted in a role, by name.
+
+        Raises InputError for what cannot be read, for a file that is no key or has another name than its key, and for
+        what others may write.
+        """
+        try:
+            names = sorted(path.name for path in self._trust.iterdir())
+            for folder in (self.root, self._trust):
+                _guard(folder.stat(), folder, OTHERS_WRITE, "written by others: anyone could be trusted. chmod 700")
+        except FileNotFoundError:
             return []
-        for folder in (self.root, self._trust):
-            _guard(folder.stat(), folder, OTHERS_WRITE, "written by others: anyone could be trusted. chmod 700")
-        return [self._trusted(path) for path in sorted(self._trust.glob(f"*.{role}.pub"))]
+        except OSError as error:
+            raise _unreadable(self._trust, error) from None
+        keys = [self._trusted(self._trust / name) for name in names if name.endswith(".pub")]
+        return [key for key in keys if key.role is role]
+
+    @property
+    def signatures_required(self) -> bool:
+        """Whether an author was ever trusted here by `trust`. Raises InputError where that cannot be seen."""
+        try:
+            (self.root / REQUIRED).lstat()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise _unreadable(self.root, error) from None
+        return True
+
+    def _require(self) -> None:
+        with contextlib.suppress(FileExistsError):
+            create_private(self.root / REQUIRED, REQUIRED_TEXT)
 
     def _trusted(self, path: Path) -> PublicKey:
         text = _read_guarded(path, OTHERS_WRITE, "written by others: anyone could be trusted. chmod 600")
@@ -228,7 +261,11 @@ def _read_guarded(path: Path, forbidden: int, why: str) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path}: cannot be read: {error.strerror}. Whose signature counts is not known without it")
 
 
 def _guard(found: os.stat_result, path: Path, forbidden: int, why: str) -> None:

@@ -6,6 +6,7 @@ import os
 import random
 import socket
 import sys
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -26,6 +27,7 @@ from moie_worker.heart.attempt import Tools
 from moie_worker.heart.batch import Desk
 from moie_worker.plan.chain import Pulse
 from moie_worker.plan.flow import Hint
+from moie_worker.plan.signing import NOBODY_TRUSTED
 from moie_worker.plan.times import MILLISECOND
 from moie_worker.ports import Stop
 
@@ -154,7 +156,7 @@ def _on_init(sender: Any, **_: Any) -> None:
 def _check_rights() -> None:
     """A worker that cannot tell whom it trusts, or hold its commands as it was told, ends here, not at each job."""
     try:
-        _ = here().rights, here().policies, here().trusted_authors
+        _ = here().rights, here().policies, here().signatures_required, here().trusted_authors
     except MoieError as error:
         sys.stderr.write(f"moie-worker: {error}\n")
         raise SystemExit(error.exit_code) from None
@@ -168,8 +170,19 @@ def _say_rights() -> None:
         log.info("commands run in %s", here().namespaces.told)
     elif here().settings.containment == "auto":
         log.warning("commands run in process groups only; no PID namespaces here: %s", here().namespaces.why_not)
-    if named := ", ".join(f"{key.name} ({key.id})" for key in here().trusted_authors):
-        log.info("only what one of these authors signed is executed: %s", named)
+    _say_trust([f"{key.name} ({key.id})" for key in here().trusted_authors])
+
+
+def _say_trust(authors: Sequence[str]) -> None:
+    if authors:
+        log.info("only what one of these authors signed is executed: %s", ", ".join(authors))
+    elif here().signatures_required:
+        log.error("signatures are required, and %s", NOBODY_TRUSTED)
+    else:
+        log.warning(
+            "signatures are NOT checked: whoever can write to Redis can have this worker run commands. "
+            "`moie keys trust FILE`, or MOIE_TRUSTED_KEYS"
+        )
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]

@@ -14,6 +14,7 @@ from moie_worker.plan.pace import Pace
 from moie_worker.plan.presence import Beat
 from moie_worker.plan.proof import Verdict
 from moie_worker.plan.receipt_state import ReceiptState
+from moie_worker.plan.signing import NOBODY_TRUSTED
 from moie_worker.plan.states import Health
 from moie_worker.plan.status import Crew
 
@@ -169,8 +170,10 @@ def heartbeat_finding(overview: Overview, beats: Sequence[Beat], pace: Pace) -> 
     return Finding("heartbeat", Level.FAULT if health is Health.STALE else Level.OK, message)
 
 
-def trust_finding(authors: Sequence[str]) -> Finding:
+def trust_finding(authors: Sequence[str], required: bool) -> Finding:
     """Whether workers of this machine execute signed jobs only."""
+    if required and not authors:
+        return Finding("signatures", Level.FAULT, f"required, and {NOBODY_TRUSTED}")
     told = f"required: only what these authors signed is executed on this machine: {', '.join(authors)}"
     wrong = (
         "not required: whoever can write to Redis can have workers run commands. "

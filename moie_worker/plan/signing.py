@@ -10,6 +10,9 @@ from moie_worker.plan.model import Job
 
 REFUSED = "refused: "  # how the reason of every dead letter begins that is about what may not be executed
 ALERT = "refused:"  # the alert of a plan with such letters: this and its name
+NOBODY_TRUSTED = (  # what a machine says of itself that requires signatures
+    "no author is trusted here (any more): nothing is executed. `moie keys trust FILE`, or MOIE_TRUSTED_KEYS"
+)
 FORMAT = "moie-job-1"  # inside of what is signed: a field more here is another format
 # Where and how it runs stands beside what runs: another queue is another machine.
 EXECUTED = ("verification_cmd", "action", "timeout", "env", "pass_env", "cwd", "queue", "on_lease_lost")

@@ -144,6 +144,23 @@ def test_a_worker_that_cannot_tell_whom_it_trusts_does_not_start(farm: Farm) -> 
     assert "MOIE_TRUSTED_KEYS: is no public key" in farm.log("w1")
 
 
+def test_a_worker_whose_only_author_was_removed_executes_nothing_and_says_why(farm: Farm) -> None:
+    keys = KeyFolder(farm.directory / "trusting")
+    keys.trust(KeyFolder(farm.directory / "ops").make("ops", Role.AUTHOR).public).unlink()
+    farm.settings["MOIE_KEYS"] = str(keys.root)
+    farm.load(a_job(farm, "unsigned"))
+    farm.worker()
+    farm.beat()
+    wait_until(lambda: farm.place("unsigned") is Place.DEAD, "it is refused")
+    assert farm.told() == []
+    assert "no author is trusted here (any more)" in farm.log("w1")
+
+
+def test_a_worker_that_looks_at_no_signature_says_so(farm: Farm) -> None:
+    farm.worker()
+    wait_until(lambda: "signatures are NOT checked" in farm.log("w1"), "it says so when it starts")
+
+
 # -- the command line ---------------------------------------------------------------------------------
 
 PLAN = json.dumps(
@@ -166,6 +183,10 @@ def test_the_command_line_signs_and_says_what_is_required(cli: Cli) -> None:
     assert doctor() == {"check": "signatures", "status": "ok", "message": doctor()["message"]}
     assert f"ops ({key})" in doctor()["message"]
     assert cli.json("verify")[0]["verdict"] == "pass"
+    (KeyFolder(cli.home / "keys").root / "trusted" / "ops.author.pub").unlink()
+    assert (doctor()["status"], "nothing is executed" in doctor()["message"]) == ("fault", True)
+    assert "no author is trusted" in cli.run("load", "-", stdin=PLAN).stderr
+    assert "job a is not signed" in cli.fails(1, "verify")
 
 
 def test_the_command_line_runs_nothing_that_a_worker_beside_it_would_refuse(cli: Cli) -> None:

@@ -1,9 +1,10 @@
 """Keys: made once, kept from others, trusted on purpose, and worth what they sign."""
 
 import base64
+import errno
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -142,6 +143,83 @@ def test_trust_that_others_could_change_is_refused(keys: KeyFolder, what: str) -
     (keys.root / what).chmod(0o770)
     with pytest.raises(InputError, match="anyone could be trusted"):
         keys.trusted(Role.AUTHOR)
+
+
+@pytest.mark.parametrize("folder", ["", "trusted"])
+def test_trust_that_cannot_be_read_is_refused_not_taken_for_none(
+    keys: KeyFolder, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `sudo moie keys trust` leaves to a worker of another user."""
+    keys.trust(keys.make("ops", Role.AUTHOR).public)
+    closed, listed = keys.root / folder, Path.iterdir
+
+    def refusing(path: Path) -> Iterator[Path]:
+        if path.is_relative_to(closed):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", refusing)
+    with pytest.raises(InputError, match="cannot be read: Permission denied"):
+        keys.trusted(Role.AUTHOR)
+
+
+def test_a_trusted_key_whose_file_has_no_role_in_its_name_is_refused_not_left_out(keys: KeyFolder) -> None:
+    keys.trust(keys.make("ops", Role.AUTHOR).public).rename(keys.root / "trusted" / "ops.pub")
+    with pytest.raises(InputError, match=r"name it ops\.author\.pub"):
+        keys.trusted(Role.AUTHOR)
+
+
+def test_signatures_stay_required_when_the_last_author_is_gone(keys: KeyFolder) -> None:
+    assert not keys.signatures_required
+    keys.trust(keys.make("w", Role.WORKER).public)
+    assert not keys.signatures_required  # whose receipts count says nothing of what is executed
+    for name in ("ada", "bob"):
+        keys.trust(keys.make(name, Role.AUTHOR).public).unlink()
+    assert keys.trusted(Role.AUTHOR) == []
+    assert keys.signatures_required
+
+
+def authors_of(keys: KeyFolder, monkeypatch: pytest.MonkeyPatch, **told: str) -> KeyRing | None:
+    monkeypatch.setenv("MOIE_KEYS", str(keys.root))
+    for name, value in told.items():
+        monkeypatch.setenv(f"MOIE_{name.upper()}", value)
+    return wiring.system().authors
+
+
+def test_without_an_author_signatures_are_not_looked_at(keys: KeyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = keys.make("w", Role.WORKER).public
+    assert authors_of(keys, monkeypatch) is None
+    assert authors_of(keys, monkeypatch, trusted_keys=worker.text) is None
+
+
+def test_where_signatures_are_required_and_nobody_is_trusted_none_holds(
+    keys: KeyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signer = keys.make("ops", Role.AUTHOR)
+    ring = authors_of(keys, monkeypatch, require_signed="true")
+    assert ring is not None
+    assert not ring.verify(signer.key_id, b"x", signer.sign(b"x"))
+
+
+def test_the_only_author_removed_leaves_a_machine_that_executes_nothing(
+    keys: KeyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signer = keys.make("ops", Role.AUTHOR)
+    file = keys.trust(signer.public)
+    trusting = authors_of(keys, monkeypatch)
+    assert trusting is not None
+    assert trusting.verify(signer.key_id, b"x", signer.sign(b"x"))
+    file.unlink()
+    nobody = authors_of(keys, monkeypatch)
+    assert nobody is not None
+    assert not nobody.verify(signer.key_id, b"x", signer.sign(b"x"))
+
+
+def test_workers_trusted_by_the_setting_count_for_receipts(keys: KeyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = keys.make("w", Role.WORKER)
+    monkeypatch.setenv("MOIE_KEYS", str(keys.root / "elsewhere"))
+    monkeypatch.setenv("MOIE_TRUSTED_KEYS", worker.public.text)
+    assert wiring.system().receipt_keys().verify(worker.key_id, b"x", worker.sign(b"x"))
 
 
 def test_the_command_makes_shows_trusts_and_lists_keys(run: Run, keys: KeyFolder) -> None:

@@ -81,7 +81,8 @@ def _findings(desk: Desk) -> Iterator[Finding]:
 
 def _trust(desk: Desk) -> Finding:
     try:
-        return trust_finding([f"{key.name} ({key.id})" for key in desk.system.trusted_authors])
+        authors = [f"{key.name} ({key.id})" for key in desk.system.trusted_authors]
+        return trust_finding(authors, desk.system.signatures_required)
     except MoieError as error:
         return Finding("signatures", Level.FAULT, str(error))
 

@@ -70,7 +70,7 @@ def trust_command(file: str) -> None:
     """Trust the public keys in FILE (`-`: standard input) on this machine.
 
     Once an author is trusted, the workers that read this MOIE_KEYS execute nothing without a trusted signature; restart
-    them. To trust a key no more, remove its file.
+    them. To trust a key no more, remove its file: signatures stay required, also when no author is left.
     """
     found = parse_keys(read_bytes(file).decode(errors="replace"), shown(file))
     if not found:

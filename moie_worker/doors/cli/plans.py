@@ -92,8 +92,8 @@ def say_trust(system: System, author: KeySigner | None) -> None:
     if author is not None:
         click.echo(f"signed by {author.public.name} ({author.key_id})")
     trusted = system.trusted_authors
-    if trusted and (author is None or author.public not in trusted):
-        names = ", ".join(f"{key.name} ({key.id})" for key in trusted)
+    if system.signatures_required and (author is None or author.public not in trusted):
+        names = ", ".join(f"{key.name} ({key.id})" for key in trusted) or "nobody (no author is trusted)"
         click.echo(f"  warning: workers of this machine refuse it: they execute what {names} signed only", err=True)
 
 
