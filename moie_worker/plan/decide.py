@@ -18,7 +18,6 @@ A look at a job that is to stay verified goes like a run of a cyclic job, but fo
 dead letter, for it opens the job again; and what passed is told by its job, not by a log of runs.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,6 +30,7 @@ from moie_worker.plan.flow import Attempt, Settlement
 from moie_worker.plan.model import Job
 from moie_worker.plan.schedule import Fire, Skip, after_run, due_at, next_slot, resolve
 from moie_worker.plan.states import Outcome, Overlap, Place
+from moie_worker.plan.texts import json_of, whole
 from moie_worker.plan.times import Ms, to_ms
 
 ERROR_KEPT = 500  # characters of the message of a failed run
@@ -99,8 +99,8 @@ def settlement(job: Job, attempt: Attempt, ended: Ended, now: Ms, dice: float, f
         job=job.id,
         outcome=ended.outcome,
         place=Place.COMPLETED,
-        message=ended.message,
-        evidence=json.dumps(dict(ended.evidence)),
+        message=whole(ended.message),
+        evidence=json_of(dict(ended.evidence)),
         receipt=ended.receipt,
         duration_ms=max(1, to_ms(ended.duration)),
     )
@@ -143,7 +143,7 @@ def postponed(attempt: Attempt, why: str, wait: Ms) -> Settlement:
 
 
 def _given_up(attempt: Attempt, outcome: Outcome, why: str, pause: Ms) -> Settlement:
-    cyclic = attempt.definition.cyclic
+    cyclic, why = attempt.definition.cyclic, whole(why)
     return Settlement(
         token=attempt.token,
         job=attempt.definition.id,
@@ -154,7 +154,7 @@ def _given_up(attempt: Attempt, outcome: Outcome, why: str, pause: Ms) -> Settle
         fresh=cyclic,
         message=why,
         reason=why,
-        evidence=json.dumps({"outcome": outcome, "message": why}),
+        evidence=json_of({"outcome": outcome, "message": why}),
         measured=_measured(NO_TIME, error=why),
     )
 
@@ -210,7 +210,7 @@ def _is_extra(attempt: Attempt, fire: Fire) -> bool:
 
 def _measured(duration: timedelta, cpu_s: float = 0.0, max_rss_bytes: int = 0, error: str = "") -> str:
     """What the run log keeps, as JSON."""
-    return json.dumps(
+    return json_of(
         {
             "duration_s": round(duration.total_seconds(), 6),
             "cpu_s": round(cpu_s, 6),
@@ -222,7 +222,7 @@ def _measured(duration: timedelta, cpu_s: float = 0.0, max_rss_bytes: int = 0, e
 
 def _exhausted(attempt: Attempt, ended: Ended) -> str:
     tries = f"after {attempt.attempts} attempts: " if attempt.attempts > 1 else ""
-    return f"{tries}{ended.outcome.replace('_', ' ')}: {ended.message}"
+    return f"{tries}{ended.outcome.replace('_', ' ')}: {whole(ended.message)}"
 
 
 def _with(plain: Settlement, **changes: Any) -> Settlement:

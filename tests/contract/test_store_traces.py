@@ -1,10 +1,14 @@
 """Short stories of attempts: each breaks a promise of the protocol where one of its rules is left out."""
 
+from datetime import timedelta
+
 import pytest
 
 from moie_worker.errors import NotFoundError, RefusedError
+from moie_worker.plan.decide import Ended, crashed, settlement
 from moie_worker.plan.flow import Answer
 from moie_worker.plan.limits import GAP_GRACE_MS
+from moie_worker.plan.model import Job
 from moie_worker.plan.states import Outcome, Place
 from tests.contract.model import LEASE, cyclic, job
 from tests.contract.trace import LATE_MS, WHO, Trace, ending, ran, short_jobs
@@ -47,6 +51,19 @@ def test_a_settlement_counts_once_and_says_so_again(trace: Trace) -> None:
     assert trace.store.settle([this, this], hint, done=True) == [Answer.SETTLED, Answer.AGAIN]
     assert trace.store.settle([this], hint, done=True) == [Answer.AGAIN]
     assert trace.events("a") == ["job.passed"]
+
+
+def test_half_a_sign_in_what_an_attempt_says_keeps_no_other_from_being_settled(trace: Trace) -> None:
+    """As in the error of a file whose name is no UTF-8, and in what a plugin found."""
+    trace.load(job("a", 1), job("b", 1))
+    (_, first), (hint, second) = trace.start("a"), trace.start("b")
+    odd = "no file 'a\udcff'"
+    ended = Ended(Outcome.FAILED, odd, {"detail": {"files": [odd]}}, timedelta(seconds=1))
+    said = settlement(Job(id="a", task="t", verification_cmd="true"), first, ended, trace.time.now, 0.5)
+    assert trace.store.settle([said, crashed(second, odd)], hint, done=True) == [Answer.SETTLED] * 2
+    assert trace.job("a").evidence["detail"] == {"files": ["no file 'a\\udcff'"]}
+    assert trace.store.settle([said], hint, done=True) == [Answer.AGAIN]  # the evidence can be read in Redis
+    assert trace.place("b") is Place.DEAD
 
 
 def test_a_late_repeat_does_not_end_the_next_attempt(trace: Trace) -> None:

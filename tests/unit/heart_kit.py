@@ -216,6 +216,7 @@ class FlakyStore(MemoryStore):
         self.cut: dict[str, int] = {}  # operation -> how many calls fail yet
         self.error: MoieError = UnreachableError("Redis does not answer")
         self.on_cut: Callable[[], None] = lambda: None
+        self.refuses: set[str] = set()  # jobs whose endings are taken only when they are plain
         self.settled: list[int] = []  # settlements in each call
         self.renewed = threading.Event()
         self.released = threading.Event()
@@ -250,6 +251,8 @@ class FlakyStore(MemoryStore):
 
     def settle(self, settlements: Sequence[Settlement], hint: Hint, done: bool) -> list[Answer]:
         self._line("settle")
+        if any(each.job in self.refuses and each.outcome is not Outcome.BROKEN for each in settlements):
+            raise MoieError("Redis refused: a value")
         self.settled.append(len(settlements))
         return super().settle(settlements, hint, done)
 

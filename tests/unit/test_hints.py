@@ -4,6 +4,7 @@ import logging
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart import hints
 from moie_worker.heart.batch import LOST
 from moie_worker.heart.hints import WedgedError, decline, work
+from moie_worker.plan.flow import Answer
 from moie_worker.plan.limits import HINT_MS, OVERTIME_MS
 from moie_worker.plan.states import Outcome, Place
 from moie_worker.ports import ActionContext, Command, Evidence
@@ -298,6 +300,48 @@ def test_what_redis_refuses_is_held_for_a_lease_and_no_longer(heart: Heart, capl
     assert "they will be run again" in caplog.text
     assert heart.clock.monotonic() < 1000 + 40
     assert all(stop.closed for stop in heart.stops)
+
+
+def test_an_ending_that_redis_refuses_keeps_no_other_from_being_settled(heart: Heart) -> None:
+    heart.load(*jobs(TEN))
+    heart.store.refuses = {"j3"}
+    assert work(heart.hint(*TEN), heart.desk()) == {"passed": 9, "broken": 1}
+    assert heart.store.letters["j3"].reason == "how it ended (passed) cannot be kept: Redis refused: a value"
+    assert heart.store.hints == {"default": {}}
+
+
+def test_what_is_settled_when_it_is_somebody_elses_is_not_counted_as_its_ending(
+    heart: Heart, caplog: pytest.LogCaptureFixture
+) -> None:
+    heart.load({"id": "a"}, {"id": "b"})
+
+    def does(command: Command, stop: Flag) -> Evidence:
+        if current(heart, command) == "b":
+            heart.store.leases.pop(command.token)
+            return Evidence(Outcome.REFUSED, "refused: not here")
+        return PASSED
+
+    heart.runner.does = does
+    assert work(heart.hint("a", "b"), heart.desk()) == {"passed": 1, "stale": 1}
+    assert "at job b ended (refused) when it was somebody else's" in caplog.text
+    assert heart.alerts.events == []
+
+
+def test_a_repeat_of_a_settlement_counts_as_what_it_was(heart: Heart, monkeypatch: pytest.MonkeyPatch) -> None:
+    heart.load({"id": "a"})
+    heart.runner.does = lambda command, stop: Evidence(Outcome.REFUSED, "refused: not here")
+    settle = heart.store.settle
+    lost = [UnreachableError("the answer was lost")]
+
+    def settle_and_say_nothing(*args: Any) -> list[Answer]:
+        answers = settle(*args)
+        if lost:
+            raise lost.pop()
+        return answers
+
+    monkeypatch.setattr(heart.store, "settle", settle_and_say_nothing)
+    assert work(heart.hint("a"), heart.desk()) == {"refused": 1}
+    assert heart.alerts.events == ["raised refused:default"]
 
 
 def test_a_renewal_that_redis_refuses_leaves_no_command_alone(heart: Heart) -> None:

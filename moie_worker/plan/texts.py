@@ -1,0 +1,27 @@
+"""Texts that can be sent, stored and read again: half a sign, as in a file name that is no UTF-8, is none."""
+
+import json
+from typing import Any
+
+_HALF = "\\ud"  # how JSON writes the halves of a sign; two that belong together begin so as well
+
+
+def whole(text: str) -> str:
+    """The text with half signs written out, as `\\udcff`."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def json_of(value: Any) -> str:
+    """JSON that whoever is strict about signs can read, as the scripts in Redis are."""
+    text = json.dumps(value)
+    return text if _HALF not in text else json.dumps(_whole(value))
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return whole(value)
+    if isinstance(value, dict):
+        return {_whole(name): _whole(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole(each) for each in value]
+    return value
