@@ -396,6 +396,21 @@ def test_a_run_that_overlaps_is_lost_and_leaves_the_next_one_alone(trace: Trace)
     assert trace.history("x").failures == 1
 
 
+@pytest.mark.parametrize("fresh", [True, False], ids=["left out", "put off"])
+def test_an_attempt_that_ran_nothing_leaves_the_evidence_of_the_one_before(trace: Trace, fresh: bool) -> None:
+    trace.load(cyclic("x", 1))
+    trace.do("x", Place.TIMED, slot=trace.time.now, due=trace.time.now, evidence='{"exit_code":7}', fresh=True)
+    left = trace.job("x").evidence
+    for _ in range(2):
+        hint, attempt = trace.start("x")
+        skip = ending(attempt, Place.TIMED, outcome=Outcome.CANCELLED, due=trace.time.now, slot=trace.time.now,
+                      fresh=fresh, duration_ms=0)  # fmt: skip
+        assert trace.store.settle([skip, skip], hint, done=True) == [Answer.SETTLED, Answer.AGAIN]
+        assert trace.job("x").evidence == {**left, "ran_nothing": attempt.token}
+    assert left["exit_code"] == 7
+    assert trace.events("x").count("job.cancelled") == (2 if fresh else 0)
+
+
 def test_what_was_skipped_says_nothing_about_how_long_jobs_take(trace: Trace) -> None:
     """Or a queue of cron jobs, each skipped to its first slot, would be taken for one of very short jobs."""
     trace.load(cyclic("x", 1))

@@ -131,12 +131,16 @@ class Steps(Reverifying):
         record = self.leases.pop(this.token, None)
         if record is None:
             known = self.jobs.get(this.job)
-            again = known is not None and known.evidence.get("token") == this.token
+            again = known is not None and this.token in map(known.evidence.get, ("token", "ran_nothing"))
             return Answer.AGAIN if again else Answer.STALE
         if ended := self._ended_otherwise(record):
             return ended
         job, state = record.job, self.jobs[record.job]
-        state.evidence = {**json.loads(this.evidence), "token": this.token, "at": self.now}
+        nothing = this.evidence == "{}" and this.outcome is Outcome.CANCELLED
+        if nothing and state.evidence:  # it proves nothing: what the one before left stays
+            state.evidence = {**state.evidence, "ran_nothing": this.token}
+        else:
+            state.evidence = {**json.loads(this.evidence), "token": this.token, "at": self.now}
         if this.duration_ms:  # else nothing ran that could have killed its worker
             state.solo = False
             self._learn(state, this.duration_ms)
@@ -144,7 +148,8 @@ class Steps(Reverifying):
             self.record_run(job, Measured(**json.loads(this.measured)))
         if this.receipt:
             self.keep_receipt(this.receipt)
-        if not (state.definition.verifies and this.outcome is Outcome.PASSED):  # the receipt says that it held
+        held = state.definition.verifies and this.outcome is Outcome.PASSED  # the receipt says so
+        if not held and not (nothing and not this.fresh):  # that it was put off is said where it is decided
             self.log("job." + this.outcome, job, who=record.worker, why=this.message)
         if self.judge_settled(this, record):
             self.hold(job)

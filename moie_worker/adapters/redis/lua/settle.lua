@@ -54,16 +54,29 @@ local function hold(job, st, def)
   move(job, st, def, 'timed', math.max(now, read_breaker(def.queue).retry_at))
 end
 
-local function settle(this, evidence, receipt, record, job, st, def)
+-- An attempt that ran nothing proves nothing: the evidence of the one before stays, with the token of this one.
+local function keep_evidence(this, evidence, nothing, job)
+  local before = nothing and redis.call('HGET', EVIDENCE, job)
+  if before then
+    before = string.gsub(before, '^{"ran_nothing":"[^"]*",', '{')
+    redis.call('HSET', EVIDENCE, job, '{"ran_nothing":"' .. this.token .. '",' .. string.sub(before, 2))
+    return
+  end
   redis.call('HSET', EVIDENCE, job, '{"token":"' .. this.token .. stamp
     .. (evidence == '{}' and '}' or ',' .. string.sub(evidence, 2)))
+end
+
+local function settle(this, evidence, receipt, record, job, st, def)
+  local nothing = evidence == '{}' and this.outcome == 'cancelled'
+  keep_evidence(this, evidence, nothing, job)
   if this.duration_ms > 0 then -- else nothing ran that could have killed its worker
     st.solo = 0
     learn(st, def, this.duration_ms)
   end
   if this.run ~= cjson.null then log_run(job, this.run, this.measured) end
   if receipt ~= '' then redis.call('XADD', p .. 'receipts', '*', 'r', receipt) end
-  if not (def.verifies and this.outcome == 'passed') then -- the receipt says that it held
+  -- The receipt says that a look held; that an attempt was put off is said where it is decided.
+  if not (def.verifies and this.outcome == 'passed') and not (nothing and not this.fresh) then
     journal('job.' .. this.outcome, job, record.worker, this.message, '{}')
   end
   if judge_settled(this, record, def) then
@@ -93,7 +106,8 @@ for n, this in ipairs(settlements) do
       or settle(this, ARGV[2 + 3 * n], ARGV[3 + 3 * n], record, job, st, def)
   else
     local last = redis.call('HGET', EVIDENCE, this.job)
-    answer = last and cjson.decode(last).token == this.token and 'again' or 'stale'
+    last = last and cjson.decode(last) or {}
+    answer = (last.token == this.token or last.ran_nothing == this.token) and 'again' or 'stale'
   end
   answers[#answers + 1] = answer
 end
