@@ -1,6 +1,6 @@
 """One attempt at one job: what it runs, in which order, and what that proves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -108,6 +108,7 @@ def overdue(run: Run, tools: Tools, *, cancelled: bool) -> Settlement:
 
 def _verify(run: Run, tools: Tools) -> Evidence:
     """Check; where the check says no and the job knows what to do, act and check again."""
+    began = tools.clock.monotonic()
     first = _check(run, tools)
     if run.job.action is None or first.outcome is not Outcome.FAILED:
         return first
@@ -115,21 +116,35 @@ def _verify(run: Run, tools: Tools) -> Evidence:
     if acted.outcome is Outcome.REFUSED:
         return acted
     if acted.outcome is not Outcome.PASSED:
-        return replace(acted, message=f"action {run.job.action.use}: {acted.message}")
+        told = replace(acted, message=f"action {run.job.action.use}: {acted.message}")
+        return _with_all(told, (first,), tools.clock.monotonic() - began)
     again = _check(run, tools)
-    return replace(again, detail=dict(again.detail) | {"action": _shown(acted)})
+    told = replace(again, detail=dict(again.detail) | {"action": _shown(acted)})
+    return _with_all(told, (first, acted), tools.clock.monotonic() - began)
+
+
+def _with_all(last: Evidence, before: Sequence[Evidence], took_s: float) -> Evidence:
+    """What an attempt took is what all took that it ran: that is what the next one will take."""
+    return replace(
+        last,
+        duration_s=took_s,
+        cpu_s=last.cpu_s + sum(each.cpu_s for each in before),
+        max_rss_bytes=max(last.max_rss_bytes, *(each.max_rss_bytes for each in before)),
+    )
 
 
 def _cycle(run: Run, tools: Tools, slot: Ms) -> Evidence:
     """A cyclic run acts, then checks; it needs at least one of them."""
     label = moment(slot).isoformat(timespec="milliseconds")
-    acted = None
-    if run.job.action is not None:
-        acted = _act(run, tools, label)
-        if acted.outcome is not Outcome.PASSED or run.job.verification_cmd is None:
-            return acted
+    if run.job.action is None:
+        return _check(run, tools, label)
+    began = tools.clock.monotonic()
+    acted = _act(run, tools, label)
+    if acted.outcome is not Outcome.PASSED or run.job.verification_cmd is None:
+        return acted
     checked = _check(run, tools, label)
-    return checked if acted is None else replace(checked, detail=dict(checked.detail) | {"action": _shown(acted)})
+    told = replace(checked, detail=dict(checked.detail) | {"action": _shown(acted)})
+    return _with_all(told, (acted,), tools.clock.monotonic() - began)
 
 
 def _check(run: Run, tools: Tools, slot: str = "") -> Evidence:

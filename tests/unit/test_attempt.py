@@ -288,6 +288,41 @@ def test_a_run_lasts_from_its_beginning_to_its_end_and_a_check_as_long_as_its_co
     assert run(heart).duration_ms == 100
 
 
+@pytest.mark.parametrize("fields", [ACTION, ACTION | CYCLIC], ids=["job", "cyclic"])
+def test_an_attempt_takes_what_its_checks_and_its_action_take(fields: dict[str, Any]) -> None:
+    heart = Heart()
+
+    def check(command: Command, stop: Flag) -> Evidence:
+        heart.clock.advance(5)
+        done = len(heart.actions.contexts) > 0
+        return replace(PASSED if done else FAILED, duration_s=0.005, cpu_s=0.001, max_rss_bytes=7)
+
+    def act(context: ActionContext) -> Evidence:
+        heart.clock.advance(600_000)
+        return replace(PASSED, duration_s=600, cpu_s=2, max_rss_bytes=9)
+
+    heart.runner.does, heart.actions.does = check, act
+    checks = 1 if "status" in fields else 2
+    found = run(heart, **fields)
+    kept = json.loads(found.evidence)
+    assert found.duration_ms == 600_000 + 5 * checks
+    assert kept["duration_s"] == pytest.approx(600 + 0.005 * checks)
+    assert (kept["cpu_s"], kept["max_rss_bytes"]) == (2 + 0.001 * checks, 9)
+    assert kept["detail"]["action"]["duration_s"] == 600
+
+
+def test_an_action_that_fails_after_a_long_time_took_that_long() -> None:
+    heart = Heart()
+    answers(heart, FAILED)
+
+    def act(context: ActionContext) -> Evidence:
+        heart.clock.advance(600_000)
+        return FAILED
+
+    heart.actions.does = act
+    assert run(heart, **ACTION).duration_ms == 600_000
+
+
 def test_what_is_kept_names_who_when_and_what() -> None:
     heart = Heart()
     answers(heart, Evidence(Outcome.FAILED, "exit code 3", exit_code=3, head="no", output_bytes=2, sha256="ab",
