@@ -33,7 +33,8 @@ class Outbox:
 
     def _start_empty(self) -> None:
         self._pid = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of what waits
+        self._turn = threading.Lock()  # of who delivers it
         self._waiting: deque[tuple[float, Delivery]] = deque()
         self._thread: threading.Thread | None = None
         self._reminded = 0.0
@@ -53,14 +54,15 @@ class Outbox:
 
     def flush(self) -> bool:
         """Deliver what waits, the oldest first, until one fails. True when nothing is left."""
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    return True
-                at, deliver = self._waiting[0]
-                if not self._made(at, deliver):
+        with self._turn:  # not the lock of what waits: whoever has one more to keep must not wait for Redis
+            while self._waiting:
+                first = self._waiting[0]
+                if not self._made(*first):
                     return False
-                self._waiting.popleft()
+                with self._lock:
+                    if self._waiting[0] is first:  # else it was dropped for a newer one
+                        self._waiting.popleft()
+        return True
 
     def close(self) -> None:
         """A last attempt, and a word about what is lost with this process."""

@@ -1,6 +1,7 @@
 """An outbox delivers at once, or later, and never raises."""
 
 import os
+import threading
 from datetime import timedelta
 
 import pytest
@@ -57,6 +58,31 @@ def test_a_full_outbox_drops_the_oldest_and_counts(outbox: Outbox, caplog: pytes
     assert len(caplog.records) == 1
     outbox.close()
     assert "3 dead letters or runs were not delivered" in caplog.text
+
+
+def test_nobody_waits_while_another_one_is_tried_again(outbox: Outbox) -> None:
+    trying, answered = threading.Event(), threading.Event()
+    target = Target()
+    target.up = False
+
+    waits: list[timedelta] = []
+
+    def slow(ago: timedelta) -> None:
+        waits.append(ago)
+        if len(waits) == 1:
+            raise UnreachableError("Redis is away")
+        trying.set()
+        answered.wait(30)
+
+    outbox.send(slow)
+    thread = threading.Thread(target=outbox.flush)
+    thread.start()
+    assert trying.wait(30)
+    target.send(outbox, 1)  # would stand still here
+    assert outbox.waiting == 2
+    answered.set()
+    thread.join()
+    assert outbox.waiting == 1
 
 
 def test_an_error_of_the_delivery_itself_reaches_nobody_and_is_not_tried_again(
