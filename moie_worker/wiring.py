@@ -34,7 +34,7 @@ from moie_worker.errors import DocumentError, InputError, MoieError
 from moie_worker.heart.policing import Policing
 from moie_worker.heart.receipts import Sealer
 from moie_worker.heart.snapshots import Keeper, before_heartbeat, gone
-from moie_worker.plan.doctor import Held
+from moie_worker.plan.doctor import Holding
 from moie_worker.plan.policies import Policies, read_policies
 from moie_worker.settings import Settings
 
@@ -115,10 +115,10 @@ class System:
         path = shell_base(settings.base_environment())["PATH"]
         return found_programs(self.settings.allowed_programs.split(), path)
 
-    def held(self) -> Held:
+    def held(self) -> Holding:
         """How commands of a worker are held that is started as this process was."""
         told = self.settings
-        return Held(
+        return Holding(
             no_new_privileges=told.no_new_privileges,
             can_give_up=can_give_up_new_privileges(),
             containment=told.containment,

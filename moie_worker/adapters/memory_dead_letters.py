@@ -19,8 +19,7 @@ from moie_worker.plan.letters import (
     RunHistory,
     Watched,
 )
-
-RUNS_KEPT = 100
+from moie_worker.plan.limits import RUNS_KEPT
 
 Now = Callable[[], datetime]
 

@@ -61,7 +61,7 @@ class RedisFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Holding:
     """How the commands of this machine's workers are held, as its settings and its kernel say."""
 
     no_new_privileges: bool
@@ -73,7 +73,7 @@ class Held:
     run_as: Mapping[str, str]  # users that jobs may name, with why they cannot be used
 
 
-def held_findings(held: Held) -> Iterator[Finding]:
+def held_findings(held: Holding) -> Iterator[Finding]:
     """What commands may do, and what becomes of what they leave behind."""
     kept = "kept: commands may use sudo and its kin, as MOIE_NO_NEW_PRIVILEGES says"
     wrong = kept if held.can_give_up else "kept: this kernel cannot take them"
@@ -87,7 +87,7 @@ def held_findings(held: Held) -> Iterator[Finding]:
         yield _judged(f"run_as {user}", not why, "possible", why, Level.FAULT)
 
 
-def _containment(held: Held) -> Finding:
+def _containment(held: Holding) -> Finding:
     missing = f"no PID namespaces here: {held.no_namespaces}"
     if held.containment == "group":
         told = missing if held.no_namespaces else f"MOIE_CONTAINMENT=pid is possible here: {held.namespaces}"

@@ -8,7 +8,6 @@ from moie_worker.plan.letters import RunHistory
 from moie_worker.plan.states import Health
 from moie_worker.plan.times import MILLISECOND, Ms, ms_of
 
-WINDOW = 100  # runs kept
 STALE_AFTER = timedelta(minutes=30)
 STALE_INTERVALS = 3
 FAILURES_TOLERATED = (1, 10)  # one in ten is healthy, more is not
@@ -21,7 +20,7 @@ class History:
 
     runs: int = 0  # in its whole life
     failures: int = 0
-    kept: int = 0  # of the last WINDOW
+    kept: int = 0  # of the last RUNS_KEPT
     kept_failures: int = 0
     last_run: Ms | None = None  # when the last one ended
     durations_s: Sequence[float] = ()  # of the last runs, newest first

@@ -1,4 +1,4 @@
-"""The numbers of the protocol that nobody needs to set. The Lua files are given them as arguments."""
+"""The numbers of the protocol that nobody needs to set. Every script has them as the table `LIMITS`."""
 
 BATCH = 256  # jobs that one maintenance step moves at most
 HINT_JOBS = 128  # jobs in one hint at most
@@ -14,7 +14,7 @@ SWEPT_MS = 2_000  # where a beat looked at all plans within so long, Redis was n
 GAP_GRACE_MS = 10_000  # after Redis was away nobody is rescued for so long: one renewal
 LOSSES = 3  # charged losses that make a dead letter
 PRIORITY_MS = 60_000  # the head start of one step of priority
-RUNS_KEPT = 100
+RUNS_KEPT = 100  # of a cyclic job or a periodic task
 JOURNAL_KEPT = 10_000
 ACTS_KEPT = 10_000  # of what people and the plan did
 AUDIT = 100  # jobs that one audit step looks at

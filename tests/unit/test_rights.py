@@ -8,11 +8,11 @@ from moie_worker.adapters.shell_rights import NO_LIMITS, Rights
 from moie_worker.adapters.shell_spaces import Namespaces
 from moie_worker.adapters.shell_spawn import NotAllowedError
 from moie_worker.errors import InputError
-from moie_worker.plan.doctor import Held, Level, held_findings
+from moie_worker.plan.doctor import Holding, Level, held_findings
 from moie_worker.settings import Settings
 from moie_worker.wiring import System
 
-HELD = Held(
+HELD = Holding(
     no_new_privileges=True,
     can_give_up=True,
     containment="group",
@@ -74,7 +74,7 @@ def test_users_are_named_by_words(monkeypatch: pytest.MonkeyPatch) -> None:
         (replace(HELD, run_as={"ops": "no such user"}), "run_as ops", Level.FAULT, "no such user"),
     ],
 )
-def test_doctor_says_how_commands_are_held(held: Held, what: str, level: Level, said: str) -> None:
+def test_doctor_says_how_commands_are_held(held: Holding, what: str, level: Level, said: str) -> None:
     (found,) = [finding for finding in held_findings(held) if finding.what == what]
     assert found.level is level
     assert said in found.message

@@ -24,7 +24,7 @@ FLOWER = "flower"
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class Assembly:
     """All parts of one `moie up`, and what people need to know of them."""
 
     parts: Sequence[Part]
@@ -43,7 +43,7 @@ class Fleet:
         return lines
 
 
-def assemble(told: Settings, home: Home, queues: Iterable[str], *, flower: bool) -> Fleet:
+def assemble(told: Settings, home: Home, queues: Iterable[str], *, flower: bool) -> Assembly:
     """Make everything ready to be started; call it while holding the home. Raises UnreachableError, RefusedError."""
     known = {DEFAULT_QUEUE, *queues}
     parts: list[Part] = []
@@ -65,7 +65,7 @@ def assemble(told: Settings, home: Home, queues: Iterable[str], *, flower: bool)
         parts.append(_flower(environment | login, needs, told, port))
         environment["FLOWER_URL"] = url  # for checks that ask whether Flower is well
     parts += [_worker(environment, needs, sorted(known)), _beat(environment, needs)]
-    return _fleet(told, home, parts, url, secrets)
+    return _assembly(told, home, parts, url, secrets)
 
 
 def loaded_queues(told: Settings) -> set[str]:
@@ -87,11 +87,11 @@ def child_environment(told: Settings) -> dict[str, str]:
     }
 
 
-def _fleet(told: Settings, home: Home, parts: Sequence[Part], flower: str, secrets: Sequence[str]) -> Fleet:
+def _assembly(told: Settings, home: Home, parts: Sequence[Part], flower: str, secrets: Sequence[str]) -> Assembly:
     url = urlsplit(told.state_url())
     place = sentinels_of(told.state_url())
     hidden = (*secrets, url.password, place.sentinel_password if place else None)
-    return Fleet(
+    return Assembly(
         parts=parts,
         redis=f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}",
         flower=flower,

@@ -15,7 +15,7 @@ from moie_worker.adapters.home import Home, hold
 from moie_worker.adapters.supervisor import Result, Supervisor
 from moie_worker.doors.cli.desk import Desk
 from moie_worker.doors.cli.files import read_document
-from moie_worker.doors.cli.launch import Fleet, assemble
+from moie_worker.doors.cli.launch import Assembly, assemble
 from moie_worker.doors.cli.output import is_terminal
 from moie_worker.doors.cli.plans import begin_load, compiled_for, say_report
 from moie_worker.errors import InputError
@@ -112,18 +112,18 @@ def _run(order: Order, on_line: OnLine | None, announce: control.Announce | None
     """Until it is told to stop. Without `on_line` a live view is shown; it has the addresses on top already."""
     with hold(order.home, SystemClock().now()), ExitStack() as stack:
         queues = {job.queue for job in order.plan.jobs} if order.plan else set()
-        fleet = assemble(order.told, order.home, queues, flower=order.flower)
+        assembly = assemble(order.told, order.home, queues, flower=order.flower)
         if on_line is None:
             from moie_worker.doors.cli.live import LiveView
 
-            on_line = stack.enter_context(LiveView(order.desk, fleet.addresses())).on_line
+            on_line = stack.enter_context(LiveView(order.desk, assembly.addresses())).on_line
         tell = announce or partial(_tell_plan, on_line)
         return Supervisor(
-            fleet.parts,
+            assembly.parts,
             order.home,
             on_line=on_line,
-            on_ready=lambda: tell(_ready(order, fleet)),
-            secrets=fleet.secrets,
+            on_ready=lambda: tell(_ready(order, assembly)),
+            secrets=assembly.secrets,
         ).run()
 
 
@@ -133,9 +133,9 @@ def _tell_plan(on_line: OnLine, ready: Result) -> None:
             on_line("moie", line.removeprefix(PLAN))
 
 
-def _ready(order: Order, fleet: Fleet) -> Result:
+def _ready(order: Order, assembly: Assembly) -> Result:
     """All parts run: load the plan, which beat brings to its end, and say where everything is."""
-    lines = fleet.addresses()
+    lines = assembly.addresses()
     if order.plan is not None:
         lines.append(f"{PLAN}{begin_load(order.desk, order.plan)}")
     return Result(0, "\n".join(lines))
