@@ -37,8 +37,8 @@ def is_act(event: str) -> bool:
 
 
 def merged(journal: Iterable[JournalEntry], acts: Iterable[JournalEntry]) -> list[JournalEntry]:
-    """Each entry once, oldest first."""
-    found = {entry.id: entry for entries in (acts, journal) for entry in entries}
+    """Each entry once, oldest first. Ids of a journal that was dropped may come again, for something else."""
+    found = {(entry.id, entry.event, entry.job): entry for entries in (acts, journal) for entry in entries}
     return sorted(found.values(), key=lambda entry: [int(part) for part in entry.id.split("-")])
 
 
