@@ -95,6 +95,7 @@ def make_app() -> Celery:
     try:
         app.conf.update(configuration(settings.load()))
         harden(app)
+        app.steps["consumer"].add("moie_worker.doors.turning:Turning")
     except MoieError as error:
         sys.stderr.write(f"moie-worker: {error}\n")
         raise SystemExit(error.exit_code) from None

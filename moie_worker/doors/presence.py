@@ -5,9 +5,11 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from moie_worker.adapters.processes import identity
 from moie_worker.alerts.unwritten import Unwritten
 from moie_worker.doors.lookout import TICK_S, Lookout
 from moie_worker.errors import MoieError
@@ -35,12 +37,19 @@ class Presence(threading.Thread):
         self._ended = threading.Event()
         self._woken = threading.Event()
         self._received: Pulse | None = None
+        self._turned = system.clock.monotonic()
 
     @classmethod
     def start_for(cls, system: System, consumer: Any) -> None:
         """Begin for the worker whose consumer is ready."""
         cls.current = cls(system, describe(consumer, system.fleet.now()))
         cls.current.start()
+
+    @classmethod
+    def turned(cls) -> None:
+        """The loop that takes messages has turned to its timers."""
+        if cls.current is not None:
+            cls.current._turned = cls.current._system.clock.monotonic()
 
     @classmethod
     def leave(cls) -> None:
@@ -74,8 +83,9 @@ class Presence(threading.Thread):
 
     def _say_here(self) -> None:
         clock = self._system.clock
+        still_s = round(clock.monotonic() - self._turned, 1)
         try:
-            self._system.fleet.worker_here(self._worker, TTL)
+            self._system.fleet.worker_here(replace(self._worker, still_s=still_s), TTL)
         except MoieError as error:
             self._unwritten.failed(clock.monotonic(), str(error))
             raise
@@ -100,6 +110,7 @@ def describe(consumer: Any, now: int) -> Worker:
         queues=tuple(consumer.app.amqp.queues.consume_from),
         slots=slots_of(int(consumer.controller.concurrency)),
         started_at=now,
+        process=identity(os.getpid()) or "",
     )
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from celery.beat import ScheduleEntry, Scheduler
 
+from moie_worker.adapters.processes import identity
 from moie_worker.adapters.redis.entries import RedisEntries
 from moie_worker.addresses import redact
 from moie_worker.doors import entries as slots
@@ -96,6 +97,7 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
             started_at=self._system.fleet.now(),
             entries=tuple(self._keyed()),
             heartbeat=min(periods, default=None),
+            process=identity(os.getpid()) or "",
         )
 
     def tick(self, *_: Any, **__: Any) -> float:

@@ -17,6 +17,8 @@ class Worker:
     queues: tuple[str, ...]
     slots: int  # hints that it works on at once
     started_at: Ms
+    process: str = ""  # what tells it from another process of that number; empty: it is of an older release
+    still_s: float = 0.0  # for how long its loop, which takes messages, had not turned when it said so
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Beat:
     started_at: Ms
     entries: tuple[str, ...] = ()  # names of the ordinary entries that it fires
     heartbeat: timedelta | None = None  # how often it asks for a heartbeat; None: never, or it is of an older release
+    process: str = ""  # as of a worker
 
 
 def slots(workers: Iterable[Worker], queue: str) -> int:

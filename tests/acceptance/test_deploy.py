@@ -6,9 +6,20 @@ import subprocess
 from pathlib import Path
 
 import yaml
+from click.testing import CliRunner
+
+from moie_worker.doors.cli.main import moie
 
 ROOT = Path(__file__).parents[2]
 ASKED = re.compile(r"\$\{(\w+):\?")
+
+
+def test_workers_and_beats_are_asked_whether_they_live_by_commands_that_are_there() -> None:
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    for kind in ("worker", "beat"):
+        told, name, *args = services[kind]["healthcheck"]["test"]
+        assert (told, name) == ("CMD", "moie")
+        assert CliRunner().invoke(moie, [*args, "--help"]).exit_code == 0
 
 
 def passwords(directory: Path) -> dict[str, str]:

@@ -28,6 +28,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Look": {
         "status": ("status", "Where the plan stands; --watch stays."),
         "health": ("health", "Whether all is well: exit code 0 healthy, 1 not, 2 unknown."),
+        "alive": ("alive", "Whether the worker or beat of this host lives; for health checks."),
         "doctor": ("doctor", "Look for what may be wrong with this installation."),
         "show": ("show", "A picture of the plan: its phases and jobs."),
         "jobs": ("jobs", "List jobs."),
