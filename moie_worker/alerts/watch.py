@@ -81,12 +81,23 @@ class Watch:
         over = [name for name in standing if name not in found and not held_back(name, missing)]
         sure_bad, sure_good = self._bad.of(new, now), self._good.of(over, now)
         for name in sure_bad:
-            if self.alerts.raise_once(name, told[name]):
+            if self._raised(name, told[name]):
                 log.critical("ALERT %s: %s", name, told[name])
         for name in sure_good:
             if self.alerts.clear_once(name):
                 log.warning("RECOVERED %s: %s", name, standing[name])
         return len(new) + len(over) > len(sure_bad) + len(sure_good)
+
+    def forget(self) -> None:
+        """Begin anew: the state took no writes, so that whoever lives could not say so."""
+        self._bad = Persistence(RAISE_AFTER)
+
+    def _raised(self, name: str, message: str) -> bool:
+        try:
+            return self.alerts.raise_once(name, message)
+        except MoieError:
+            self.forget()
+            raise
 
     def _found(self, now: Ms, standing: Mapping[str, str]) -> tuple[dict[str, str], Missing | None]:
         plans, broken = _read(self.fleet, self.store)

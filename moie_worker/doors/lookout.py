@@ -41,6 +41,10 @@ class Lookout:
             log.exception("the watch over beat and workers met an error")
         self._next = now + (min(SOON_S, self._every_s) if unsure else self._every_s)
 
+    def forget(self) -> None:
+        """See Watch."""
+        self._watch.forget()
+
 
 class LookoutThread(threading.Thread):
     """Of a process that has no timer of its own: a beat, which so watches the workers while they watch it."""

@@ -88,6 +88,7 @@ class Presence(threading.Thread):
             self._system.fleet.worker_here(replace(self._worker, still_s=still_s), TTL)
         except MoieError as error:
             self._unwritten.failed(clock.monotonic(), str(error))
+            self._lookout.forget()
             raise
         self._unwritten.worked(clock.monotonic())
 

@@ -305,3 +305,24 @@ def test_of_very_many_regressions_the_oldest_are_told_one_by_one_and_none_is_cal
     assert sorted(post.look()) == ["raised regressed:p", *(f"raised regressed:p:j{number:02}" for number in range(20))]
     del post.store.regressed["j00"]
     assert sorted(post.look()) == ["cleared regressed:p:j00", "raised regressed:p:j20"]
+
+
+def test_what_was_seen_while_the_state_took_no_writes_is_looked_at_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    post = Post()
+    post.fleet.living = []  # it could not say that it lives
+    (watch, *_) = post.watches
+
+    def refused(name: str, message: str) -> bool:
+        raise MoieError("no permission")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(post.alerts, "raise_once", refused)
+        watch.look()
+        post.time.advance(to_ms(RAISE_AFTER))
+        with pytest.raises(MoieError):
+            watch.look()
+    watch.look()
+    assert post.alerts.events == [], "the beat has as long as at first to say that it lives"
+    post.time.advance(to_ms(RAISE_AFTER))
+    watch.look()
+    assert post.alerts.events == ["raised link:beat"]
