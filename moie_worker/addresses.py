@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from moie_worker.sentinels import SCHEME as SENTINEL
 from moie_worker.sentinels import SentinelAddress
@@ -93,6 +93,20 @@ def state_url_of(broker_url: str, options: Mapping[str, Any], use_ssl: object = 
         db = dict(parse_qsl(parts.query)).get("virtual_host", "0")
         return f"unix://{parts.netloc}{parts.path}?db={db}"
     return None
+
+
+def broker_part(broker_url: str) -> str:
+    """The virtual host or the database in Celery's address of a broker; empty for the one that needs no name."""
+    parts = urlsplit(broker_url)
+    named = dict(parse_qsl(parts.query)).get("virtual_host", "") if "socket" in parts.scheme else parts.path
+    part = unquote(named).strip("/")
+    return "" if part == "0" else part
+
+
+def place_of(url: str) -> str:
+    """An address without user, password and options."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def tls_options(url: str) -> dict[str, Any] | None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from celery import Celery
 from celery.beat import ScheduleEntry
 
+from moie_worker.addresses import broker_part
 from moie_worker.plan.pace import Pace
 from moie_worker.plan.times import Ms, moment, ms_of, to_ms
 
@@ -40,14 +42,37 @@ class Due:
         return found and cls(int(found[1]), int(found[2]) if found[2] else None)
 
 
-def key(entry: ScheduleEntry) -> str:
-    """What an entry is kept under: its name and a digest of its schedule.
+def key(entry: ScheduleEntry, sent_to: str) -> str:
+    """What an entry is kept under: its name and a digest of its schedule, its task and where its application sends.
 
     A changed schedule so begins anew, and beats that disagree about it, as in a rolling upgrade, each keep their own
-    instead of undoing each other's for ever.
+    instead of undoing each other's for ever. Applications of one name, many have none, each have their own, too.
     """
-    digest = hashlib.sha256(_told(entry.schedule).encode()).hexdigest()
+    return _keyed(entry, _told(entry.schedule), str(entry.task), sent_to)
+
+
+def key_before(entry: ScheduleEntry) -> str:
+    """What earlier releases kept an entry under: applications of one name shared their due times."""
+    return _keyed(entry, _told(entry.schedule))
+
+
+def _keyed(entry: ScheduleEntry, *parts: str) -> str:
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     return f"{digest[:DIGEST_DIGITS]}:{entry.name}"
+
+
+def sent_to(app: Celery) -> str:
+    """Where an application sends what says nothing else.
+
+    Of the broker only its part counts: beats of one application may reach one broker under different names.
+    """
+    return f"{app.conf.task_default_queue}\n{broker_part(broker_of(app))}"
+
+
+def broker_of(app: Celery) -> str:
+    """The address of the broker that an application sends to, with its password; of several, the first."""
+    told = app.conf.broker_write_url or app.conf.broker_url or ""
+    return str(told[0] if isinstance(told, list | tuple) and told else told).split(";")[0]
 
 
 def _told(schedule: Any) -> str:

@@ -21,11 +21,12 @@ from celery.beat import ScheduleEntry, Scheduler
 
 from moie_worker.adapters.processes import identity
 from moie_worker.adapters.redis.entries import RedisEntries
-from moie_worker.addresses import redact
+from moie_worker.addresses import place_of, redact
 from moie_worker.doors import entries as slots
 from moie_worker.doors.envelope import record
 from moie_worker.doors.hints import CONFIRM_S, HEARTBEAT, WORK, broker_errors, publisher
 from moie_worker.doors.lookout import LookoutThread
+from moie_worker.doors.other_beats import OtherBeats
 from moie_worker.doors.periodic import longest_gap
 from moie_worker.doors.state import same_redis, system_of
 from moie_worker.errors import MoieError, UnreachableError
@@ -81,6 +82,14 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
         return set()
 
     @cached_property
+    def _sent_to(self) -> str:
+        return slots.sent_to(self.app)
+
+    @cached_property
+    def _others(self) -> OtherBeats:
+        return OtherBeats()
+
+    @cached_property
     def name(self) -> str:
         """Of this beat, among the others."""
         return f"beat@{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
@@ -98,6 +107,7 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
             entries=tuple(self._keyed()),
             heartbeat=min(periods, default=None),
             process=identity(os.getpid()) or "",
+            broker=place_of(slots.broker_of(self.app)),
         )
 
     def tick(self, *_: Any, **__: Any) -> float:
@@ -159,7 +169,7 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
         keyed: dict[str, ScheduleEntry] = {}
         for entry in sorted(self.schedule.values(), key=lambda entry: entry.task != HEARTBEAT):
             try:
-                keyed[slots.key(entry)] = entry
+                keyed[slots.key(entry, self._sent_to)] = entry
             except Exception as error:  # noqa: BLE001 - as above: the text of a schedule
                 self._skip(entry, error)
         return keyed
@@ -176,9 +186,7 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
         if due is None:
             if kept:
                 log.error("beat: %s begins anew: %r is no due time", entry.name, kept[:40])
-            first = slots.Due(slots.first(entry, now))
-            self._entries.advance(key, kept, first.text())
-            return first.at
+            return self._begin(key, entry, kept, now)
         if due.at > now:
             return due.at
         following = slots.Due(slots.following(entry, due.slot, now))
@@ -196,6 +204,16 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
             log.exception("beat: %s cannot be sent; its next slot will be tried", entry.name)
             self._entries.advance(key, kept, following.text())
         return following.at
+
+    def _begin(self, key: str, entry: ScheduleEntry, kept: str, now: Ms) -> Ms:
+        """Begin with an entry, or go on with it where an earlier release kept it under another key."""
+        if self._others.fire(entry):
+            return now + RESERVED_MS
+        before = slots.key_before(entry)
+        _, found = self._entries.peek([before])
+        first = slots.Due.parse(found.get(before, "")) or slots.Due(slots.first(entry, now))
+        self._entries.advance(key, kept, first.text())
+        return first.at
 
     def _trace(self, entry: ScheduleEntry, slot: Ms, station: Station, note: str) -> None:
         """Write down how far a heartbeat came; what cannot be written down is seen by what follows from that."""
@@ -246,14 +264,14 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
             return
         fleet = self._system.fleet
         fleet.beat_here(self._presence, PRESENCE)
+        living, gone = fleet.beats()
+        self._others.seen(self._presence, living)
         if self._said_at is None:
             atexit.register(self._say_gone)
             if self._presence.heartbeat is not None:
                 LookoutThread(self._system).start()
         else:  # not in the first tick: beats that start together must hear of each other
-            living, gone = fleet.beats()
-            declared = {entry for beat in living for entry in beat.entries}
-            self._entries.drop(name for name in self._entries.names() if name not in declared)
+            self._entries.drop(name for name in self._entries.names() if name not in self._others.wanted)
             for name in gone:
                 log.warning("beat: %s is gone; this beat goes on", name)
                 fleet.beat_left(name)

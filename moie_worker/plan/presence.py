@@ -32,6 +32,7 @@ class Beat:
     entries: tuple[str, ...] = ()  # names of the ordinary entries that it fires
     heartbeat: timedelta | None = None  # how often it asks for a heartbeat; None: never, or it is of an older release
     process: str = ""  # as of a worker
+    broker: str = ""  # the address that it sends to, without its password; empty of an older release
 
 
 def slots(workers: Iterable[Worker], queue: str) -> int:

@@ -13,9 +13,10 @@ from celery import Celery
 from celery.schedules import BaseSchedule
 
 from moie_worker.adapters.redis.fleet import RedisFleet
-from moie_worker.doors.entries import Due
+from moie_worker.doors.entries import Due, key_before
 from moie_worker.doors.hints import WORK
 from moie_worker.doors.scheduler import PlanScheduler
+from moie_worker.plan.presence import Beat
 
 SOON = timedelta(milliseconds=2)
 KEPT = "moie:entries:shop"
@@ -48,13 +49,12 @@ class Shop:
     def __init__(self, client: "redis.Redis", url: str, broker: str, stack: ExitStack) -> None:
         self.client, self._url, self._broker, self._stack = client, url, broker, stack
 
-    def beat(self, **entries: Any) -> PlanScheduler:
+    def beat(self, task: str = "shop.tick", broker: str = "", **entries: Any) -> PlanScheduler:
         """A beat of an application `shop`; each of its entries fires at once, then as it says."""
-        app = Celery("shop", broker=self._broker, set_as_current=False)
+        app = Celery("shop", broker=broker or self._broker, set_as_current=False)
         app.conf.moie_redis_url = self._url
         app.conf.beat_schedule = {
-            name: {"task": "shop.tick", "schedule": when, "options": {"first": "at_once"}}
-            for name, when in entries.items()
+            name: {"task": task, "schedule": when, "options": {"first": "at_once"}} for name, when in entries.items()
         }
         app.tasks.pop(WORK, None)  # tasks of another application in this process are shared with this one
         made = PlanScheduler(app)
@@ -65,9 +65,23 @@ class Shop:
 
     def fired(self) -> list[str]:
         """The entries whose messages lie in the queue, the oldest first; takes them away."""
+        return [str(headers["moie_entry"]) for headers in self.headers()]
+
+    def headers(self) -> list[dict[str, Any]]:
+        """The headers of all messages, as above."""
         messages: Any = self.client.lrange("celery", 0, -1)
         self.client.delete("celery")
-        return [json.loads(message)["headers"]["moie_entry"] for message in reversed(messages)]
+        return [json.loads(message)["headers"] for message in reversed(messages)]
+
+    def kept_before(self, beat: PlanScheduler, due: Due) -> str:
+        """The due time of the one entry of a beat, as an earlier release kept it."""
+        (entry,) = beat.schedule.values()
+        self.client.hset(KEPT, key_before(entry), due.text())
+        return key_before(entry)
+
+    def hear_again(self, beat: PlanScheduler) -> None:
+        """Let it look at the other beats in its next tick."""
+        beat._said_at = float("-inf")
 
 
 @pytest.fixture
@@ -131,3 +145,67 @@ def test_a_due_time_that_is_none_begins_anew(shop: Shop, tell: Callable[[str], i
     assert shop.fired() == ["hourly"]
     assert Due.parse(str(shop.client.hget(KEPT, key))) is not None
     assert tell("is no due time") == 1
+
+
+def test_applications_of_one_name_fire_all_slots_of_entries_that_are_alike(shop: Shop) -> None:
+    for beat in (shop.beat(task="a.cleanup", cleanup=60.0), shop.beat(task="b.cleanup", cleanup=60.0)):
+        beat.tick()
+        beat.tick()
+    assert [headers["task"] for headers in shop.headers()] == ["a.cleanup", "b.cleanup"]
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_an_upgrade_keeps_the_due_times_of_entries(shop: Shop, taken: bool) -> None:
+    beat = shop.beat(hourly=3600.0)
+    now = RedisFleet(shop.client).now()
+    due = Due(now - 10, taken=now - 500 if taken else None)
+    before = shop.kept_before(beat, due)
+    beat.tick()
+    beat.tick()
+    assert [headers["id"] for headers in shop.headers()] == [f"hourly:{due.slot}"]
+    shop.hear_again(beat)
+    beat.tick()
+    assert shop.client.hkeys(KEPT) == list(beat._keyed()), "the earlier key is gone"
+    assert before not in beat._keyed()
+
+
+def test_an_upgrade_fires_nothing_early(shop: Shop) -> None:
+    beat = shop.beat(hourly=3600.0)
+    later = Due(RedisFleet(shop.client).now() + 60_000)
+    shop.kept_before(beat, later)
+    beat.tick()
+    beat.tick()
+    assert shop.fired() == []
+    assert shop.client.hvals(KEPT) == [later.text()] * 2
+
+
+def test_entries_are_left_to_beats_of_an_earlier_release_while_there_are_some(
+    shop: Shop, tell: Callable[[str], int]
+) -> None:
+    beat, fleet = shop.beat(hourly=3600.0), RedisFleet(shop.client)
+    due = Due(fleet.now() - 10)
+    before = shop.kept_before(beat, due)
+    fleet.beat_here(Beat("old", "h", 1, 0, entries=(before,)), timedelta(seconds=20))
+    for _ in range(3):
+        shop.hear_again(beat)
+        beat.tick()
+    assert shop.fired() == []
+    assert tell("hourly is left to the beats of an earlier release") == 1
+    fleet.beat_left("old")
+    for _ in range(2):
+        shop.hear_again(beat)
+        beat.tick()
+    assert [headers["id"] for headers in shop.headers()] == [f"hourly:{due.at}"]
+
+
+@pytest.mark.parametrize(("broker", "times"), [("redis://:pass@elsewhere/0", 1), ("", 0)])
+def test_beats_that_have_entries_in_common_and_other_brokers_are_told_of_once(
+    shop: Shop, tell: Callable[[str], int], broker: str, times: int
+) -> None:
+    beat = shop.beat(hourly=3600.0)
+    RedisFleet(shop.client).beat_here(shop.beat(hourly=3600.0, broker=broker)._presence, timedelta(seconds=20))
+    for _ in range(3):
+        shop.hear_again(beat)
+        beat.tick()
+    assert tell("Celery('name')") == times
+    assert tell("pass") == 0

@@ -10,19 +10,27 @@ from celery.beat import ScheduleEntry
 from celery.schedules import BaseSchedule, crontab, schedule
 
 from beat_schedule import BEAT_SCHEDULE
-from moie_worker.doors.entries import Due, at_most_once, first, following, key, options, supersedes
+from moie_worker.doors.entries import Due, at_most_once, first, following, options, sent_to, supersedes
+from moie_worker.doors.entries import key as key_of
 from moie_worker.doors.hints import HEARTBEAT
 from moie_worker.plan.times import moment, ms_of
 
 NOON = ms_of(datetime(2026, 3, 1, 12, tzinfo=UTC))
 
 
-def entry(when: Any, *, name: str = "e", zone: str = "UTC", **chosen: Any) -> ScheduleEntry:
-    app = Celery("shop", broker="memory://", set_as_current=False)
-    app.conf.timezone = zone
+def entry(
+    when: Any, *, name: str = "e", zone: str = "UTC", task: str = "shop.tick", broker: Any = "memory://",
+    default_queue: str = "celery", **chosen: Any,
+) -> ScheduleEntry:  # fmt: skip
+    app = Celery("shop", broker=broker, set_as_current=False)
+    app.conf.update(timezone=zone, task_default_queue=default_queue)
     if isinstance(when, BaseSchedule):
         when.app = app
-    return ScheduleEntry(name=name, task="shop.tick", schedule=when, options=chosen, app=app)
+    return ScheduleEntry(name=name, task=task, schedule=when, options=chosen, app=app)
+
+
+def key(made: ScheduleEntry) -> str:
+    return key_of(made, sent_to(made.app))
 
 
 def local_slots(when: Any, zone: str, after: datetime, number: int) -> list[str]:
@@ -129,8 +137,26 @@ def test_entries_that_differ_have_keys_that_differ() -> None:
         entry(crontab(hour=6)),
         entry(crontab(hour=6), zone="Asia/Tokyo"),
         entry(Silent()),
+        entry(0.5, task="other.tick"),
+        entry(0.5, default_queue="other"),
+        entry(0.5, broker="redis://h/1"),
+        entry(0.5, broker="amqp://h/other"),
     ]
     assert len({key(one) for one in different}) == len(different)
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        ["redis://h/1", "redis://:pass@other:6380/1", "redis+socket:///run/r.sock?virtual_host=1", "rediss://h/1?x=y",
+         "sentinel://a:26379/1;sentinel://b:26379/1"],
+        ["redis://h", "redis://h/0", "redis://h/", "redis+socket:///run/r.sock"],
+        ["amqp://a:b@one//", "amqp://two", "amqp://three:5672/"],
+        ["amqp://one/shop", "amqp://two/shop", ["amqp://one/shop", "amqp://two/shop"]],
+    ],
+)  # fmt: skip
+def test_beats_of_one_application_may_reach_its_broker_under_different_names(spelt: list[Any]) -> None:
+    assert len({key(entry(0.5, broker=broker)) for broker in spelt}) == 1
 
 
 @pytest.mark.parametrize("due", [Due(NOON), Due(NOON + 1_000, taken=NOON)])

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from redis import Redis
 from redis import exceptions as redis_errors
@@ -15,7 +14,7 @@ from redis.sentinel import SentinelConnectionPool
 
 from moie_worker.adapters.redis.asking import Sentinels
 from moie_worker.adapters.redis.refusals import ours
-from moie_worker.addresses import sentinels_of
+from moie_worker.addresses import place_of, sentinels_of
 from moie_worker.errors import InputError
 from moie_worker.sentinels import SCHEME as SENTINEL
 from moie_worker.sentinels import SentinelAddress, Spoken
@@ -52,7 +51,7 @@ def connect(url: str, *, deadline: timedelta = DEADLINE) -> Redis:
         return Redis.from_url(url, **options, **_keepalive(url))
     except ValueError as error:
         raise InputError(
-            f"{address(url)} is no address of a Redis: {error}. Use redis://, rediss://, unix:// or sentinel://"
+            f"{place_of(url)} is no address of a Redis: {error}. Use redis://, rediss://, unix:// or sentinel://"
         ) from None
 
 
@@ -87,12 +86,6 @@ def _through_sentinels(place: SentinelAddress, options: dict[str, Any]) -> Redis
 
 def _keepalive(url: str) -> dict[str, bool]:
     return {} if url.startswith("unix:") else {"socket_keepalive": True}
-
-
-def address(url: str) -> str:
-    """The address without user, password and options."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def address_of(client: Redis) -> str:
