@@ -22,7 +22,6 @@ from moie_worker.plan.invariants import (
     sum_faults,
 )
 from moie_worker.plan.receipts import read_seal
-from moie_worker.plan.states import Place
 from moie_worker.ports.audit import Audited, Look, Sum
 
 TRIES = 3  # to find the plan still while its jobs are counted
@@ -56,8 +55,6 @@ class _Jobs:
     """What is remembered of the jobs until all were seen."""
 
     places: Counter[Kind] = field(default_factory=Counter)
-    parked: set[str] = field(default_factory=set)
-    lists: set[str] = field(default_factory=set)
     uncertified: dict[str, str] = field(default_factory=dict)  # token by job
 
     def add(self, look: Look, receipts: _Receipts) -> None:
@@ -66,9 +63,6 @@ class _Jobs:
         if place is None:
             return
         self.places[look.kind, look.phase, place] += 1
-        if place is Place.PARKED:
-            self.parked.add(look.job)
-            self.lists.update(look.lists)
         if look.verified and receipts.since and look.at > receipts.since and look.verified not in receipts.tokens:
             self.uncertified[look.job] = look.verified
 
@@ -105,7 +99,6 @@ def _faults(
     receipts.read(store)
     yield from _job_faults(store, receipts, jobs)
     yield from _count_faults(store, first, jobs, notes)
-    yield from _list_faults(store, jobs)
     yield from _attempt_faults(store, tokens, overdue)
     for job in store.strangers():
         for look in store.look([job]):
@@ -145,17 +138,6 @@ def _still(before: Sum, after: Sum) -> bool:
 def _counted(store: Audited) -> Counter[Kind]:
     looks = (look for page in store.job_pages() for look in store.look(page))
     return Counter((each.kind, each.phase, each.standing.place) for each in looks if each.standing.place)
-
-
-def _list_faults(store: Audited, jobs: _Jobs) -> Iterator[Broken]:
-    """A parked job must be on a list. Those that were on none when the lists were read are looked at again."""
-    missing = set(jobs.parked)
-    for what in jobs.lists:
-        for page in store.list_pages(what):
-            missing.difference_update(page)
-    for job in sorted(missing):
-        for look in store.look([job], exactly=True):
-            yield from job_faults(job, look.standing) if look.standing.known else ()
 
 
 def _attempt_faults(store: Audited, tokens: set[str], overdue: bool) -> Iterator[Broken]:

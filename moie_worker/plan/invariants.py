@@ -77,7 +77,7 @@ class Standing:
     order: str = ""  # that its place has; empty: none
     orders: tuple[str, ...] = ()  # in which it was found
     waits_for: str = ""  # of a parked job; empty: nothing
-    listed: bool = True  # of a parked job: it is on a list
+    listed: bool = True  # of a parked job: it is on the list of something still to come
     woken: bool = False  # lists were woken and not all looked at yet: a parked job may be among them
     regressed: bool = False  # it counts as one that held and holds no more
     letter: bool = True  # of a dead one: it has a dead letter

@@ -28,7 +28,6 @@ class Look:
     standing: Standing
     kind: str = ""  # its class: job, cyclic or look
     phase: int = 0  # of a look 0: it is counted apart
-    lists: tuple[str, ...] = ()  # of a parked job: what its lists wait for
     verified: str = ""  # the token of the attempt that completed it; empty: it was not, or was so in the document
     at: Ms = 0  # when that was settled
 
@@ -53,8 +52,8 @@ class Audited(Protocol):
         """Ids of all jobs that have a state; some perhaps twice."""
         ...
 
-    def look(self, jobs: Sequence[str], *, exactly: bool = False) -> list[Look]:
-        """Where some jobs stand. `exactly`: whether they are on a list, which costs the length of the list."""
+    def look(self, jobs: Sequence[str]) -> list[Look]:
+        """Where some jobs stand."""
         ...
 
     def attempt_pages(self) -> Iterator[list[str]]:
@@ -67,10 +66,6 @@ class Audited(Protocol):
 
     def strangers(self) -> Iterator[str]:
         """Members of orders that have no state."""
-        ...
-
-    def list_pages(self, what: str) -> Iterator[list[str]]:
-        """The list of those that wait for something."""
         ...
 
     def last_seal(self) -> str:

@@ -43,7 +43,7 @@ def test_a_job_in_two_orders_stays_in_its_own(store: RedisStore, redis_client: "
 def test_a_parked_job_that_nobody_would_wake_is_looked_at(store: RedisStore, redis_client: "redis.Redis") -> None:
     redis_client.delete(store.key("parked", "job:a"))
     assert store.audit(100) == ["b"]
-    assert redis_client.lrange(store.key("parked", "job:a"), 0, -1) == ["b"]
+    assert redis_client.zrange(store.key("parked", "job:a"), 0, -1) == ["b"]
 
 
 def test_an_attempt_without_a_lease_is_missed_again(store: RedisStore, redis_client: "redis.Redis") -> None:

@@ -228,7 +228,7 @@ def test_what_waits_on_is_listed_once_however_often_it_is_loaded(manual_redis: M
     trace = Trace(store, manual_redis.time, manual_redis.advance, lambda: store)
     for priority in range(5):
         trace.load(job("a", 1), job("b", 2, priority=priority), job("c", 1, needs=("a",), priority=priority))
-    lists = {what: manual_redis.client.lrange(store.key("parked", what), 0, -1) for what in ("phase:2", "job:a")}
+    lists = {what: manual_redis.client.zrange(store.key("parked", what), 0, -1) for what in ("phase:2", "job:a")}
     assert lists == {"phase:2": ["b"], "job:a": ["c"]}
 
 

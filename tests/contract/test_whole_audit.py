@@ -78,7 +78,8 @@ BREAKS: dict[str, tuple[Break, Rule, str]] = {
     ),
     "on no list": (lambda c, s: c.delete(f"{TABLE}parked:job:runs"), Rule.WAKE, "after"),
     "on a list without it": (
-        lambda c, s: (c.delete(f"{TABLE}parked:phase:2"), c.rpush(f"{TABLE}parked:phase:2", "x")), Rule.WAKE, "later",
+        lambda c, s: (c.zadd(f"{TABLE}parked:phase:2", {"x": 1}), c.zrem(f"{TABLE}parked:phase:2", "later")),
+        Rule.WAKE, "later",
     ),
     "regressed and completed": (lambda c, s: c.zadd(f"{TABLE}regressed", {"done": 1}), Rule.REGRESSED, "done"),
     "no letter": (lambda c, s: c.delete(f"{TABLE}dead:job:dead"), Rule.LETTER, "dead"),

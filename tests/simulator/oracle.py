@@ -41,7 +41,7 @@ def _check_regressed(twin: MemoryStore) -> None:
 def faults(twin: MemoryStore) -> Iterator[Broken]:
     """What is wrong with a plan in memory. Its orders are made of the places, so nothing can stand beside its own."""
     flags = twin.flags
-    listed = {name for names in twin.parked.values() for name in names}
+    listed = {name for names in twin.lists.by_wait.values() for name in names}
     woken = {name for names in twin.woken for name in names}
     for name, state in twin.jobs.items():
         match state.place:

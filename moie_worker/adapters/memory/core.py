@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from moie_worker.adapters.memory.lists import Lists
 from moie_worker.plan.approval import awaits
 from moie_worker.plan.definition import Definition, PhaseDefinition
 from moie_worker.plan.flow import SOVEREIGN, Approval, Breaker, Flags, JournalEntry, Stopped
@@ -35,8 +36,7 @@ class JobState:
 
     def start_anew(self) -> None:
         """Forget what was tried."""
-        self.attempts = self.losses = 0
-        self.first_at = 0
+        self.attempts = self.losses = self.first_at = 0
         self.solo = False
 
 
@@ -92,7 +92,7 @@ class Core:
         self.phases: dict[int, PhaseDefinition] = {}
         self.approvals: dict[int, Approval] = {}
         self.jobs: dict[str, JobState] = {}
-        self.parked: dict[str, list[str]] = {}
+        self.lists = Lists()
         self.woken: list[list[str]] = []
         self.leases: dict[str, Lease] = {}
         self.hints: dict[str, dict[str, Ms]] = {}
@@ -124,8 +124,8 @@ class Core:
 
     def awaits(self, phase: int) -> bool:
         """Whether a phase asks for an approval that it does not have for its present jobs."""
-        definition = self.phases.get(phase)
-        return definition is not None and awaits(definition, self.approvals.get(phase))
+        asks = self.phases.get(phase)
+        return asks is not None and awaits(asks, self.approvals.get(phase))
 
     def request(self, phase: PhaseDefinition) -> Approval:
         """What a phase asks for its present jobs, new where it did not ask yet."""
@@ -192,6 +192,7 @@ class Core:
 
     def move(self, job: str, place: Place, score: float = 0) -> None:
         """Put a job into a place; the only writer of places."""
+        self.lists.remove(job)
         state = self.jobs[job]
         was = state.place
         state.place, state.score = place, score
@@ -215,11 +216,11 @@ class Core:
         if self.jobs[job].definition.verifies:
             self.jobs[job].slot = 0  # it counts from when its job is verified
         self.move(job, Place.PARKED)
-        self.parked.setdefault(what, []).append(job)
+        self.lists.add(job, what, self.now)
 
     def wake(self, what: str) -> None:
         """Let everything that waits for something be looked at again."""
-        if jobs := self.parked.pop(what, None):
+        if jobs := self.lists.take(what):
             self.woken.append(jobs)
 
     def route(self, job: str) -> None:
@@ -247,8 +248,7 @@ class Core:
             job = self.woken[0].pop(0)
             if not self.woken[0]:
                 self.woken.pop(0)
-            state = self.jobs.get(job)
-            if state is not None and state.place == Place.PARKED:
+            if job in self.jobs and self.jobs[job].place == Place.PARKED:
                 self.route(job)
         return bool(self.woken)
 
@@ -288,6 +288,7 @@ class Core:
 
     def forget(self, job: str) -> None:
         """Drop a job that the plan no longer has."""
+        self.lists.remove(job)
         self.regressed.pop(self.jobs[job].definition.verifies, None)
         for table in (self.jobs, self.letters, self.histories, self.freed):
             table.pop(job, None)

@@ -61,7 +61,7 @@ EVENTS = BINDS | {
 }
 # Those of the commands of scripts that change nothing.
 LOOKS = frozenset(
-    {"exists", "get", "hexists", "hget", "hgetall", "hkeys", "hlen", "hmget", "hscan", "lindex", "llen", "lpos",
+    {"exists", "get", "hexists", "hget", "hgetall", "hkeys", "hlen", "hmget", "hscan", "lindex", "llen",
      "lrange", "time", "zcard", "zcount", "zrange", "zrangebyscore", "zrevrange", "zrevrank", "zscore",
      "xlen", "xrange", "xrevrange"}
 )  # fmt: skip

@@ -37,9 +37,9 @@ class Auditing(Reading):
             for start in range(0, len(page), PAGE):  # a small hash is given as a whole
                 yield page[start : start + PAGE]
 
-    def look(self, jobs: Sequence[str], *, exactly: bool = False) -> list[Look]:
-        """Where some jobs stand. `exactly`: whether they are on a list, which costs the length of the list."""
-        rows = self.call("look", [json.dumps(self.queues()), int(exactly), *jobs])
+    def look(self, jobs: Sequence[str]) -> list[Look]:
+        """Where some jobs stand."""
+        rows = self.call("look", [json.dumps(self.queues()), *jobs])
         return [_look(job, json.loads(row)) for job, row in zip(jobs, rows, strict=True)]
 
     def attempt_pages(self) -> Iterator[list[str]]:
@@ -61,17 +61,6 @@ class Auditing(Reading):
                     states: list[Any] = self.client.hmget(self.key("state"), page) if page else []
                 yield from (name for name, state in zip(page, states, strict=True) if not state)
 
-    def list_pages(self, what: str) -> Iterator[list[str]]:
-        """The list of those that wait for something."""
-        start = 0
-        while page := self._range(self.key("parked", what), start):
-            yield page
-            start += len(page)
-
-    def _range(self, key: str, start: int) -> list[str]:
-        with self.reaching():
-            return [str(name) for name in self.client.lrange(key, start, start + NAMES - 1)]
-
     def _scan(self, command: str, key: str, count: int) -> Iterator[list[str]]:
         cursor = 0
         while True:
@@ -85,7 +74,6 @@ class Auditing(Reading):
 
 def _look(job: str, row: dict[str, Any]) -> Look:
     place = Place(row["place"]) if "place" in row else None
-    lists = tuple(row.get("lists") or ())  # Lua writes an empty list as {}
     standing = Standing(
         place,
         known=row["known"],
@@ -93,14 +81,14 @@ def _look(job: str, row: dict[str, Any]) -> Look:
         order=row.get("order", ""),
         orders=tuple(row["orders"] or ()),
         waits_for=row.get("waits_for", ""),
-        listed=bool(lists),
+        listed=row.get("listed", True),
         woken=row.get("woken", False),
         regressed=row["regressed"],
         letter=row.get("letter", True),
         leased=row.get("leased", True),
     )
     return Look(
-        job, standing, kind=row.get("kind", ""), phase=int(row.get("phase", 0)), lists=lists,
+        job, standing, kind=row.get("kind", ""), phase=int(row.get("phase", 0)),
         verified=row.get("verified", ""), at=int(row.get("at", 0)),
     )  # fmt: skip
 

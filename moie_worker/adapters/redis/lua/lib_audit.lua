@@ -11,8 +11,7 @@ local function misplaced(st, def, job)
     return not stands(p .. 'leases', st.token) or redis.call('HEXISTS', p .. 'attempts', st.token) == 0
   end
   if st.place ~= 'parked' or redis.call('EXISTS', p .. 'wake') == 1 then return false end -- it may be woken already
-  local what = unmet(def)
-  return not what or redis.call('EXISTS', p .. 'parked:' .. what) == 0
+  return not is_listed(job, def)
 end
 
 -- A job that stands in an order besides its own place is taken out of it.

@@ -9,7 +9,7 @@ end
 
 local function add(job, new)
   local st = {place = 'parked', drev = revision, rev = revision, attempts = 0, losses = 0, solo = 0, offers = 0,
-    ms = 0, first = 0, score = 0, slot = 0, token = ''}
+    ms = 0, first = 0, score = 0, slot = 0, token = '', listed = false}
   if new.cyclic then list_cyclic(job, new) end
   count(new, 'parked', 1)
   if new.imported then move(job, st, new, 'completed') else route(job, st, new) end
@@ -72,11 +72,13 @@ local function replace(job, st, new_text, new)
       write_attempt(token, record)
     end
   end
-  leave(job, st, old)
+  local stays = st.place == 'parked' and waits_alike(old, new)
+  if not stays then leave(job, st, old) end
   st.drev = revision
   if old.timing ~= new.timing then st.slot = 0 end
+  if stays then return write_state(job, st) end
   enter(job, st, new, st.place, st.score)
-  local moves = st.place == 'ready' or st.place == 'sent' or (st.place == 'parked' and not waits_alike(old, new))
+  local moves = st.place == 'ready' or st.place == 'sent' or st.place == 'parked'
     or (st.place == 'timed' and old.timing ~= new.timing)
   if (moves and old_text ~= new_text) or (gone and st.place == 'cancelled') then route(job, st, new) end
 end
@@ -108,7 +110,7 @@ end
 local function restored_state(live, saved)
   return {place = 'parked', drev = revision, rev = revision, attempts = saved.attempts, losses = saved.losses,
     solo = saved.solo, offers = 0, ms = saved.duration_ms, first = saved.first_at, score = 0,
-    slot = math.max(saved.slot, live and live.slot or 0), token = ''}
+    slot = math.max(saved.slot, live and live.slot or 0), token = '', listed = false}
 end
 
 -- Where a restored job goes. A slot that came since is not run again: the later of live and saved holds.

@@ -16,18 +16,29 @@ local function each_due(key, place, limit, act)
   return #due > LIMITS.BATCH
 end
 
+-- Some jobs of a list that was woken, those that came first.
+local function pop(list, count)
+  local found, jobs = redis.pcall('ZPOPMIN', list, count), {}
+  if was_old(found, list) then found = redis.call('ZPOPMIN', list, count) end
+  for i = 1, #found, 2 do jobs[#jobs + 1] = found[i] end
+  return jobs
+end
+
 local function drain()
   local left = LIMITS.BATCH
   while left > 0 do
     local number = redis.call('LINDEX', p .. 'wake', 0)
     if not number then return false end
-    local jobs = redis.call('LPOP', p .. 'woken:' .. number, left) or {}
+    local jobs = pop(p .. 'woken:' .. number, left)
     if #jobs < left then redis.call('LPOP', p .. 'wake') end
     left = left - #jobs
     read_ahead(jobs)
     for _, job in ipairs(jobs) do
       local st = read_state(job)
-      if st and st.place == 'parked' then route(job, st, definition(job, st)) end
+      if st and st.place == 'parked' then
+        st.listed = false
+        route(job, st, definition(job, st))
+      end
     end
   end
   return redis.call('EXISTS', p .. 'wake') == 1

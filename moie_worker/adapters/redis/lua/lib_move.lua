@@ -7,9 +7,39 @@ local function order_key(def, place)
   return place == 'timed' and TIMED or nil
 end
 
+-- Whether a command met a list of an earlier release, where lists were no sorted sets; then it is one from now on.
+local function was_old(answer, key)
+  if type(answer) ~= 'table' or not answer.err then return false end
+  if not string.find(answer.err, 'WRONGTYPE', 1, true) then error(answer.err) end
+  local jobs = redis.call('LRANGE', key, 0, -1)
+  redis.call('DEL', key)
+  for i, job in ipairs(jobs) do redis.call('ZADD', key, i, job) end
+  return true
+end
+
+-- Takes a job from the list that it stands on: one at most, of what it once waited for.
+local function unlist(job, def)
+  local function remove(what)
+    local list = p .. 'parked:' .. what
+    if was_old(redis.pcall('ZREM', list, job), list) then redis.call('ZREM', list, job) end
+  end
+  if def.idle then return remove('action') end
+  if not def.at_load then
+    remove('phase:' .. text(def.phase))
+    remove('approval:' .. text(def.phase))
+  end
+  for _, need in ipairs(def.needs) do remove('job:' .. need) end
+end
+
+-- `st.listed` is false where a job is on no list for sure: it is new, or its list was woken. To look would cost more.
 local function leave(job, st, def)
   local key = order_key(def, st.place)
-  if key then redis.call('ZREM', key, job) end
+  if key then
+    redis.call('ZREM', key, job)
+  elseif st.place == 'parked' and st.listed ~= false then
+    unlist(job, def)
+  end
+  st.listed = false
   count(def, st.place, -1)
 end
 
@@ -42,6 +72,7 @@ local function completed(job)
   return st ~= nil and st.place == 'completed'
 end
 
+-- The first thing that a job waits for.
 local function unmet(def)
   if def.idle then return 'action' end
   if not def.at_load then
@@ -55,10 +86,28 @@ local function unmet(def)
   return nil
 end
 
+-- Whether a parked job will be woken: it is on the list of something that is still to come. One look at each.
+local function is_listed(job, def)
+  local function waits(what)
+    return redis.pcall('ZSCORE', p .. 'parked:' .. what, job) ~= false -- an error is a list of an earlier release
+  end
+  if def.idle then return waits('action') end
+  if not def.at_load then
+    if def.phase > (def.cyclic and reached or front) and waits('phase:' .. text(def.phase)) then return true end
+    if awaits(def.phase) and waits('approval:' .. text(def.phase)) then return true end
+  end
+  for _, need in ipairs(def.needs) do
+    if not completed(need) and waits('job:' .. need) then return true end
+  end
+  return false
+end
+
 local function park(job, st, def, what)
   if def.verifies then st.slot = 0 end -- it counts from when its job is verified
   move(job, st, def, 'parked')
-  redis.call('RPUSH', p .. 'parked:' .. what, job)
+  local list = p .. 'parked:' .. what
+  if was_old(redis.pcall('ZADD', list, NOW, job), list) then redis.call('ZADD', list, NOW, job) end
+  st.listed = true
 end
 
 local function ready(job, st, def, due)

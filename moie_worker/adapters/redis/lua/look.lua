@@ -1,6 +1,6 @@
 -- Where jobs stand: each is looked for in everything that could hold it. Writes nothing.
 -- KEYS plan
--- ARGV queues exactly (job…)
+-- ARGV queues (job…)
 -- RETURNS a JSON text for each job
 -- USES time state phase move attempt
 local orders = {'timed'}
@@ -28,29 +28,13 @@ local function verified_by(job)
   return token, at
 end
 
-local function on_list(job, what, exactly)
-  local list = p .. 'parked:' .. what
-  if exactly then return redis.call('LPOS', list, job) ~= false end
-  return redis.call('EXISTS', list) == 1
-end
-
--- The lists that a parked job may be on. After a regression it is not the one of what it waits for first.
-local function lists_of(job, def, exactly)
-  local whats, found = {'action', 'phase:' .. text(def.phase), 'approval:' .. text(def.phase)}, {}
-  for _, need in ipairs(def.needs) do whats[#whats + 1] = 'job:' .. need end
-  for _, what in ipairs(whats) do
-    if on_list(job, what, exactly) then found[#found + 1] = what end
-  end
-  return found
-end
-
-local function standing(job, st, def, exactly)
+local function standing(job, st, def)
   local own = order_key(def, st.place)
   local row = {place = st.place, token = st.token, phase = def.verifies and 0 or def.phase,
     kind = def.verifies and 'look' or def.cyclic and 'cyclic' or 'job',
     order = own and string.sub(own, #p + 1) or ''}
   if st.place == 'parked' then
-    row.waits_for, row.lists = unmet(def) or '', lists_of(job, def, exactly)
+    row.waits_for, row.listed = unmet(def) or '', is_listed(job, def)
     row.woken = redis.call('EXISTS', p .. 'wake') == 1
   end
   if st.place == 'running' then row.leased = is_leased(job, st) end
@@ -59,11 +43,11 @@ local function standing(job, st, def, exactly)
   return row
 end
 
-local jobs, rows = {unpack(ARGV, 3)}, {}
+local jobs, rows = {unpack(ARGV, 2)}, {}
 read_ahead(jobs)
 for i, job in ipairs(jobs) do
   local st = read_state(job)
-  local row = st and definition_text(job, st.drev) and standing(job, st, definition(job, st), ARGV[2] == '1') or {}
+  local row = st and definition_text(job, st.drev) and standing(job, st, definition(job, st)) or {}
   row.known, row.orders = st ~= nil, found(job)
   row.regressed = redis.call('ZSCORE', p .. 'regressed', job) ~= false
   rows[i] = cjson.encode(row)
