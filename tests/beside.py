@@ -5,9 +5,10 @@ are worked off from the session's begin on by processes of their own, on whateve
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
@@ -49,7 +50,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         for number, (item, _) in enumerate(marked):
             item.stash[NUMBER] = number
         works = [mark.kwargs["work"] for _, mark in marked]
+        with unmeasured():  # it ends behind this process, when the folder for what was covered may be removed already
+            resource_tracker.ensure_running()
         session.stash[HELPERS] = [_helper(works, share) for share in range(SHARES)]
+
+
+@contextmanager
+def unmeasured() -> Iterator[None]:
+    """What is started in here does not write down what it covered."""
+    held = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("COVERAGE_PROCESS")}
+    try:
+        yield
+    finally:
+        os.environ |= held
 
 
 def _helper(works: Sequence[Work], share: int) -> Helper:
