@@ -6,8 +6,9 @@ from values and a time. Nothing here acts: the store moves jobs, the worker runs
 | the attempt | a job without an action | a job with an action | a run of a cyclic job |
 |---|---|---|---|
 | passed | completed | completed | the run counts, next slot |
-| failed | waits for a heartbeat; dead past its deadline | retried, then dead | retried, then a dead letter, next slot |
+| failed | waits for a heartbeat | retried, then dead | retried, then a dead letter, next slot |
 | broken, timed out | retried, then dead | retried, then dead | retried, then a dead letter, next slot |
+| any of these past its deadline | dead | dead | has none |
 | cancelled | where it belongs, uncounted | the same | the same |
 | lost | offered again; three charged losses: dead | the same | the same, next slot |
 | refused | dead | dead | a dead letter, next slot, a minute later at least |
@@ -113,6 +114,8 @@ def settlement(job: Job, attempt: Attempt, ended: Ended, now: Ms, dice: float, f
             return plain
         case Outcome.FAILED if job.action is None:
             return _wait(job, attempt, plain, now)
+        case _ if _is_late(job, attempt, now):
+            return _with(plain, place=Place.DEAD, reason=f"its deadline is over: {_exhausted(attempt, ended)}")
         case _:
             return _retry(job, attempt, plain, now, dice) or _with(
                 plain, place=Place.DEAD, reason=_exhausted(attempt, ended)
@@ -161,9 +164,13 @@ def _given_up(attempt: Attempt, outcome: Outcome, why: str, pause: Ms) -> Settle
 
 def _wait(job: Job, attempt: Attempt, plain: Settlement, now: Ms) -> Settlement:
     """A check that says no is waiting, not failing: it uses up no retries, but it may have a deadline."""
-    if job.deadline is not None and now - attempt.first_at >= to_ms(job.deadline):
+    if _is_late(job, attempt, now):
         return _with(plain, place=Place.DEAD, reason=f"its deadline is over and its check says no: {plain.message}")
     return _with(plain, place=Place.WAITING, fresh=True)
+
+
+def _is_late(job: Job, attempt: Attempt, now: Ms) -> bool:
+    return job.deadline is not None and now - attempt.first_at >= to_ms(job.deadline)
 
 
 def _retry(job: Job, attempt: Attempt, plain: Settlement, now: Ms, dice: float) -> Settlement | None:

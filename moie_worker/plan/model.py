@@ -145,7 +145,9 @@ class Job(Value):
     jitter: Duration = Field(NO_TIME, description="Each slot is late by up to so much, always the same for one slot.")
     grace: Duration | None = Field(None, description="A later slot is missed; half the period, at most 1 h, if absent.")
     start: Start = Field(Start.PHASE, description="When a cyclic job starts: when its phase is reached, or at once.")
-    deadline: PositiveDuration | None = Field(None, description="A job not done so long after it was due is dead.")
+    deadline: PositiveDuration | None = Field(
+        None, description="A job not done so long after its first attempt is dead."
+    )
     queue: QueueName = Field("default", description="Workers of this queue run it.")
     priority: Priority = Field(0, description="A head start of a minute a step.")
     estimate: Title = Field("", description="How much work it is, for people.")

@@ -68,6 +68,23 @@ def test_a_check_that_says_no_past_its_deadline_is_dead() -> None:
     assert late.reason == "its deadline is over and its check says no: exit code 1"
 
 
+@pytest.mark.parametrize(
+    ("kind", "outcome"),
+    [(ACTION, Outcome.FAILED), (ACTION, Outcome.TIMED_OUT), (ACTION, Outcome.BROKEN), ({}, Outcome.BROKEN)],
+)
+def test_what_would_be_retried_past_its_deadline_is_dead(kind: dict[str, Any], outcome: Outcome) -> None:
+    job = a_job(deadline="1h", retry={"max": 9}, **kind)
+    assert decide(job, outcome, now=NOW + HOUR - 1).place is Place.TIMED
+    late = decide(job, outcome, now=NOW + HOUR)
+    assert (late.place, late.due) == (Place.DEAD, 0)
+    assert late.reason == f"its deadline is over: {outcome.replace('_', ' ')}: exit code 1"
+
+
+@pytest.mark.parametrize("outcome", [Outcome.CANCELLED, Outcome.PASSED])
+def test_an_ending_that_is_no_failure_knows_no_deadline(outcome: Outcome) -> None:
+    assert decide(a_job(deadline="1h", **ACTION), outcome, now=NOW + 2 * HOUR).reason == ""
+
+
 def test_a_check_that_passes_past_its_deadline_is_done() -> None:
     assert decide(a_job(deadline="1h"), Outcome.PASSED, now=NOW + 2 * HOUR).place is Place.COMPLETED
 
