@@ -40,11 +40,12 @@ test: venv
 	$(BIN)/coverage run -m pytest $(ARGS) && \
 	$(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=90
 
-# Contract and faults on any server binary: make test-server SERVER=/path/to/valkey-server
-SERVER_TESTS := tests/contract tests/chaos/test_redis_faults.py tests/chaos/test_redis_empty.py tests/chaos/test_sentinel.py
+# Contract and faults, the long ones too, on any server binary: make test-server SERVER=/path/to/valkey-server
+SERVER_FAULTS := test_kills.py test_redis_faults.py test_redis_empty.py test_rights.py test_sentinel.py
+SERVER_TESTS := tests/contract tests/integration/test_tls_sentinel.py $(addprefix tests/chaos/,$(SERVER_FAULTS))
 test-server: venv
 	@MOIE_TEST_SERVER=$(or $(SERVER),$(error Say which one: make test-server SERVER=/path/to/redis-server)) \
-	$(BIN)/python -m pytest $(SERVER_TESTS) $(ARGS)
+	$(BIN)/python -m pytest -m 'not whole or fault' $(SERVER_TESTS) $(ARGS)
 
 SEED ?= 1
 BUDGET ?= 3600
