@@ -16,11 +16,14 @@ TIMED = ("schedule", "jitter")
 SLACK_MS = 60_000  # a lease may be renewed so much longer than the commands of the job may take
 
 
-def compile_plan(plan: Plan, now: Ms) -> Compiled:
-    """The plan as it is loaded. `now` only chooses which two slots of a cron expression tell its period."""
+def compile_plan(plan: Plan, now: Ms, *, imported: bool = False) -> Compiled:
+    """The plan as it is loaded. `now` only chooses which two slots of a cron expression tell its period.
+
+    `imported`: what the document calls completed is taken over unverified; else it is verified like all else.
+    """
     jobs: list[Definition] = []
     for phase in plan.phases:
-        jobs += _jobs(phase, len(jobs), now)
+        jobs += _jobs(phase, len(jobs), now, imported)
     jobs, looks = _reverified(plan, jobs)
     return Compiled(
         meta=plan.model_copy(update={"phases": ()}).to_document()
@@ -58,7 +61,7 @@ def _phase(phase: Phase) -> PhaseDefinition:
     )
 
 
-def _jobs(phase: Phase, start: int, now: Ms) -> list[Definition]:
+def _jobs(phase: Phase, start: int, now: Ms, imported: bool) -> list[Definition]:
     made: list[Definition] = []
     before: str | None = None
     for number, job in enumerate(phase.jobs):
@@ -67,7 +70,8 @@ def _jobs(phase: Phase, start: int, now: Ms) -> list[Definition]:
             if phase.order is Order.SEQUENTIAL and before is not None and before not in needs:
                 needs = (before, *needs)
             before = job.id
-        made.append(_job(job, phase.id, start + number, needs, now))
+        definition = _job(job, phase.id, start + number, needs, now)
+        made.append(replace(definition, imported=imported and job.status is JobStatus.COMPLETED))
     return made
 
 
@@ -94,7 +98,7 @@ def _job(job: Job, phase: int, position: int, needs: tuple[str, ...], now: Ms) -
         priority=job.priority,
         digest=_verified(job),
         timing=digest(job.model_dump(mode="json", include=set(TIMED))) if job.cyclic else "",
-        imported=job.status is JobStatus.COMPLETED,
+        imported=False,
         idle=job.idle,
         at_load=job.cyclic and job.start is Start.AT_LOAD,
         limit_ms=commands * to_ms(job.timeout) + SLACK_MS,

@@ -37,7 +37,7 @@ class Definition:
     priority: int
     digest: str  # of what is verified: command, action, time limit, environment
     timing: str  # of the schedule, or of how often it is looked at again; else empty
-    imported: bool  # the document says completed
+    imported: bool  # a document of an older version says completed, and is believed
     idle: bool  # a cyclic job that has nothing to run
     at_load: bool  # a cyclic job that does not wait for its phase
     limit_ms: int  # an attempt may not be renewed for longer than this

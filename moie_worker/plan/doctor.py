@@ -16,7 +16,7 @@ from moie_worker.plan.proof import Verdict
 from moie_worker.plan.receipt_state import ReceiptState
 from moie_worker.plan.signing import NOBODY_TRUSTED
 from moie_worker.plan.states import Health
-from moie_worker.plan.status import Crew
+from moie_worker.plan.status import IMPORTED, Crew
 
 OLDEST = (6, 2)
 SLOW_S = 0.02
@@ -194,6 +194,15 @@ def receipts_finding(state: ReceiptState, verdict: Verdict | None) -> Finding:
         return Finding("receipts", Level.OK, f"verified: {told}; signed by {', '.join(verdict.signers)}")
     unread = "; `moie receipts verify` looks at every one" if state.sealed else ""
     return Finding("receipts", Level.OK, told + unread)
+
+
+def imported_finding(overview: Overview) -> Finding:
+    """Whether jobs count as done that nobody verified here."""
+    told = (
+        f"{overview.imported} jobs were {IMPORTED}: a document of an older version says that they are done. "
+        "`moie verify` runs their checks"
+    )
+    return _judged("verified", not overview.imported, "whatever is completed was verified here", told, Level.NOTE)
 
 
 def chain_finding(sight: Sight) -> Finding:

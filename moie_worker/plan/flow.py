@@ -160,6 +160,7 @@ class Overview:
     breakers: Mapping[str, Breaker]  # by queue
     looks: Mapping[Place, int] = field(default_factory=dict)  # what looks at verified jobs again; in no other count
     regressed: int = 0  # jobs that held and hold no more
+    imported: int = 0  # jobs that are completed because a document said so, and that nobody verified here
     unreadable: tuple[Unreadable, ...] = ()  # breakers and requests that are left out
 
     @property

@@ -7,7 +7,7 @@ from moie_worker.plan.breaker import stopped_line
 from moie_worker.plan.flow import SOVEREIGN, JobView, JournalEntry, Overview, Regression
 from moie_worker.plan.regression import line
 from moie_worker.plan.states import PhaseStatus
-from moie_worker.plan.status import phase_status
+from moie_worker.plan.status import all_verified, phase_status
 from moie_worker.plan.times import moment
 
 SHOWN = 5  # waiting jobs and events that a report names
@@ -66,7 +66,7 @@ def _standing(overview: Overview) -> str:
     if flags.loading:
         return f"{paused}revision {flags.revision} is being loaded"
     if flags.frontier == SOVEREIGN:
-        return f"{paused}SOVEREIGN: every job is verified"
+        return f"{paused}SOVEREIGN: {all_verified(overview.imported)}"
     phase = next((phase for phase in overview.phases if phase.id == flags.frontier), None)
     name = phase.name if phase is not None else "?"
     return f"{paused}phase {flags.frontier} ({name}) is {_STANDS[phase_status(overview, flags.frontier)]}"

@@ -6,6 +6,7 @@ from typing import Any
 
 from moie_worker.plan.fields import format_time
 from moie_worker.plan.flow import JournalEntry
+from moie_worker.plan.status import all_verified
 from moie_worker.plan.times import Ms, moment
 
 Sentence = Callable[[JournalEntry], str]
@@ -77,6 +78,10 @@ def _plain(text: str) -> Sentence:
     return lambda entry: _by(entry, text.format_map(_Figures(dict(entry.data) | {"job": entry.job})))
 
 
+def _sovereign(entry: JournalEntry) -> str:
+    return f"SOVEREIGN: {all_verified(int(entry.data.get('imported', 0)))}; cyclic jobs run on"
+
+
 def _ended(text: str) -> Sentence:
     """How an attempt ended: what it said, and where it ran."""
 
@@ -111,7 +116,7 @@ SENTENCES: dict[str, Sentence] = {
     "plan.paused": _plain("plan PAUSED"),
     "plan.resumed": _plain("plan resumed"),
     "plan.cancelled": _plain("plan CANCELLED: nothing new begins, what runs is stopped"),
-    "plan.sovereign": _plain("SOVEREIGN: every job is verified; cyclic jobs run on"),
+    "plan.sovereign": _sovereign,
     "phase.reached": _plain("phase {phase} reached"),
     "phase.asked": _plain("phase {phase} asks for approval"),
     "phase.endorsed": _plain("phase {phase} approved; one more person must approve it"),

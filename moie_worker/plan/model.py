@@ -132,7 +132,10 @@ class Job(Value):
     id: Id = Field(description='Unique in the plan, without spaces; quote it: "1.10".')
     task: Title = Field(min_length=1, description="What is to be done, in one line.")
     description: LongText = Field("", description="What people need to know besides.")
-    status: JobStatus = Field(JobStatus.PENDING, description="What the document says; `cyclic` runs for ever.")
+    status: JobStatus = Field(
+        JobStatus.PENDING,
+        description="`cyclic` runs for ever. `completed` is what an export says; the job is verified all the same.",
+    )
     verification_cmd: Command | None = Field(
         None, description="Exits with 0 when the job is done. A text is run by `sh -c`, a list as it is."
     )

@@ -15,6 +15,7 @@ from moie_worker.plan.receipt_state import ReceiptState
 from moie_worker.plan.states import Health, PhaseStatus, Place
 from moie_worker.plan.times import MILLISECOND, Ms
 
+IMPORTED = "imported as completed, never verified"  # of a job whose document says that it is done
 DUE = (Place.READY, Place.SENT)
 
 
@@ -184,4 +185,14 @@ def cyclic_standing(view: JobView, runs: RunHistory, now: Ms) -> CyclicStanding:
 
 def last_message(view: JobView) -> str:
     """What the last attempt said; empty before the first."""
-    return str(view.evidence.get("message", ""))
+    return IMPORTED if view.evidence.get("imported") else str(view.evidence.get("message", ""))
+
+
+def is_imported(place: Place, evidence: Mapping[str, Any]) -> bool:
+    """Whether a job is completed because a document said so, and nobody verified it here."""
+    return place is Place.COMPLETED and bool(evidence.get("imported"))
+
+
+def all_verified(imported: int) -> str:
+    """What can be said of a plan in which nothing is left to do."""
+    return "every job is verified" + (f" but {imported} that were {IMPORTED}" if imported else "")

@@ -51,6 +51,7 @@ def status_document(status: Status) -> dict[str, Any]:
         "receipts": None if status.receipts is None else status.receipts.fields(),
         "reverified": sum(overview.looks.values()),
         "regressed": overview.regressed,
+        "imported": overview.imported,
         "regressions": [regression_fields(regression) for regression in status.regressed],
         "action_required": [
             {"id": view.definition.id, "task": view.definition.job["task"], "message": last_message(view)}

@@ -180,6 +180,22 @@ def test_what_overlaps_of_a_job_that_is_not_cyclic_any_more_counts_for_nothing(t
 def test_a_job_that_is_imported_as_done_is_done(trace: Trace) -> None:
     trace.load(job("a", 1, imported=True), job("b", 1, needs=("a",)), job("c", 2))
     assert trace.offered() == {"b"}
+    assert trace.store.job("a").evidence == {"at": trace.time.now, "imported": True}
+    assert trace.store.overview().imported == 1
+
+
+def test_a_job_that_is_imported_as_done_is_told_apart_until_it_is_verified(trace: Trace) -> None:
+    trace.load(job("a", 1, imported=True), job("b", 1, imported=True), job("c", 1))
+    trace.do("c")
+    assert trace.events()[-1] == "plan.sovereign"
+    assert trace.store.read_journal(1)[0].data == {"imported": 2}
+    trace.load(job("a", 1, imported=True), job("b", 1, version=2), job("c", 1, imported=True))
+    assert trace.store.overview().imported == 1, "who is as before stays so, who changed is verified"
+    trace.do("b")
+    assert trace.store.overview().imported == 1
+    assert trace.store.read_journal(1)[0].data == {"imported": 1}
+    trace.load(job("b", 1, version=2), job("c", 1))
+    assert trace.store.overview().imported == 0, "who is gone is not counted"
 
 
 def test_a_job_that_moves_to_another_phase_is_verified_again(trace: Trace) -> None:

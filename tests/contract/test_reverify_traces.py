@@ -122,6 +122,16 @@ def test_a_plan_is_sovereign_no_more_until_the_regression_is_over(trace: Trace) 
     assert trace.store.overview().flags.sovereign_at == trace.time.now
 
 
+def test_a_job_that_was_imported_as_done_is_verified_once_a_look_at_it_passes(trace: Trace) -> None:
+    trace.load(*kept(job("a", 1, imported=True)))
+    assert trace.store.overview().imported == 1
+    trace.store.reserve("default", 0, "woken")
+    look(trace)
+    found = trace.job("a")
+    assert (found.evidence["held"], found.evidence["since"]) == (1, trace.time.now)
+    assert trace.store.overview().imported == 0
+
+
 def test_a_regression_says_what_held_before_and_what_does_not_now(trace: Trace) -> None:
     verified(trace)
     look(trace)

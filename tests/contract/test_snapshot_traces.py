@@ -58,6 +58,19 @@ def test_a_restored_plan_goes_on_to_its_end(trace: Trace) -> None:
     assert set(places(trace).values()) == {Place.COMPLETED}
 
 
+def test_what_was_imported_as_done_is_told_apart_after_a_restore_too(trace: Trace) -> None:
+    trace.load(job("a", 1, imported=True), job("b", 1, imported=True), job("c", 2))
+    snapshot = saved(trace)
+    trace.load(job("a", 1, version=1), job("c", 2))
+    trace.do("a")
+    assert trace.store.overview().imported == 0
+    later = saved(trace)
+    restore(trace, snapshot)
+    assert trace.store.overview().imported == 2
+    restore(trace, later)
+    assert trace.store.overview().imported == 0
+
+
 def test_what_ran_when_it_was_taken_is_due_again_and_was_never_tried(trace: Trace) -> None:
     trace.load(job("a", 1))
     trace.start("a")

@@ -145,6 +145,29 @@ def test_an_export_says_where_the_jobs_stand(cli: Cli, plan: Path, store: RedisS
     assert cli.json("load", str(file))["changed"] == []
 
 
+def test_a_job_that_its_document_calls_completed_is_verified_all_the_same(cli: Cli) -> None:
+    job = {"id": "1.1", "task": "t", "status": "completed", "verification_cmd": "false"}
+    document = {"version": 3, "phases": [{"id": 1, "name": "ONE", "jobs": [job]}]}
+    cli.run("load", "-", stdin=json.dumps(document).encode())
+    status = cli.json("status")
+    assert (status["sovereign"], status["imported"], status["phases"][0]["completed"]) == (False, 0, 0)
+    assert json.loads(cli.says("export", "--format", "v2"))["phases"][0]["jobs"][0]["status"] == "pending"
+
+
+def test_a_job_that_an_older_document_calls_completed_is_taken_over_and_shown_as_such(cli: Cli) -> None:
+    cli.run("load", str(V2))
+    loaded = cli.json("status")
+    done = sum(job["status"] == "completed" for phase in json.loads(V2.read_text())["phases"] for job in phase["jobs"])
+    assert loaded["imported"] == done > 0
+    assert (loaded["sovereign"], f"{done} that were imported as completed" in cli.says("status")) == (True, True)
+    assert "imported as completed, never" in cli.says("jobs", "--place", "completed")
+    assert "imported as completed, never verified" in cli.says("job", "1.1")
+    doctor = {row["check"]: row for row in json.loads(cli.run("doctor", "--json").stdout)}
+    assert doctor["verified"]["status"] == "note"
+    assert not [name for name, jobs in cli.json("load", str(V2)).items() if name in ("added", "changed") and jobs]
+    assert cli.json("status")["imported"] == done
+
+
 def test_what_version_2_cannot_hold_is_said(cli: Cli, plan: Path) -> None:
     done = cli.run("export", "--format", "v2")
     assert done.exit_code == 0

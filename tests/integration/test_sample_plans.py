@@ -34,8 +34,13 @@ class Running:
 
     def load(self, document: bytes) -> None:
         """Load and let it begin."""
-        plan = read_plan(document, name="sample.json", now=datetime(2026, 1, 1, tzinfo=UTC), actions={}).plan
-        self.store.load(compile_plan(plan, 0), self.store.overview().flags.revision, "test", "")
+        found = read_plan(document, name="sample.json", now=datetime(2026, 1, 1, tzinfo=UTC), actions={})
+        self.store.load(
+            compile_plan(found.plan, 0, imported=found.report.version < 3),
+            self.store.overview().flags.revision,
+            "test",
+            "",
+        )
         while self.store.apply():
             pass
         self.fleet.add_plan(self.store.plan)

@@ -303,19 +303,20 @@ class Heart:
         self.stops.append(Flag())
         return self.stops[-1]
 
-    def load(self, *jobs: dict[str, Any]) -> None:
+    def load(self, *jobs: dict[str, Any], imported: bool = False) -> None:
         """Load jobs in one phase, and let a beat look at them."""
-        load(self.store, *jobs)
+        load(self.store, *jobs, imported=imported)
 
     def hint(self, *names: str) -> Hint:
         return Hint("h", "default", names)
 
 
-def load(store: MemoryStore, *jobs: dict[str, Any], **phase: Any) -> None:
+def load(store: MemoryStore, *jobs: dict[str, Any], imported: bool = False, **phase: Any) -> None:
     """Load documents of jobs as one phase, and let a beat look at them."""
     plain = {"task": "t", "verification_cmd": "true"}
     document = {"version": 3, "phases": [{"id": 1, "name": "p", "jobs": [plain | job for job in jobs]} | phase]}
-    store.load(compile_plan(Plan.model_validate(document), store.now), store.flags.revision, "ops", "")
+    compiled = compile_plan(Plan.model_validate(document), store.now, imported=imported)
+    store.load(compiled, store.flags.revision, "ops", "")
     while store.apply():
         pass
     while store.reserve("default", 0, "none").more:

@@ -40,7 +40,7 @@ def cyclic(name: str, **fields: Any) -> dict[str, Any]:
 def loaded(*phases: dict[str, Any]) -> MemoryStore:
     store = MemoryStore()
     plan = Plan.model_validate({"version": 3, "meta": {"project": "P"}, "phases": phases})
-    store.load(compile_plan(plan, NOW), 0, "ops", "")
+    store.load(compile_plan(plan, NOW, imported=True), 0, "ops", "")
     while store.apply():
         pass
     store.drain()

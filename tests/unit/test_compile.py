@@ -161,7 +161,12 @@ def test_a_lease_has_room_for_all_commands_of_the_job() -> None:
     assert compiled(timeout="10s", action={"use": "shell", "with": {"cmd": "x"}}).limit_ms == 90_000
 
 
+def test_what_a_document_calls_completed_is_believed_only_where_it_is_imported() -> None:
+    plan = a_plan(PLAIN, PLAIN | {"id": "done", "status": "completed"})
+    assert [job.imported for job in compile_plan(plan, NOW).jobs] == [False, False]
+    assert [job.imported for job in compile_plan(plan, NOW, imported=True).jobs] == [False, True]
+
+
 def test_what_the_document_says_of_a_job_is_told_to_the_store() -> None:
-    assert compiled(status="completed").imported
     assert compiled(**WATCH, start="at_load").at_load
     assert not compiled(**WATCH).at_load

@@ -65,9 +65,10 @@ def test_a_load_that_goes_on_is_named() -> None:
 
 def test_a_sovereign_plan_names_what_it_watches() -> None:
     heart = Heart()
-    heart.load({"id": "a", "status": "completed"}, {"id": "scan"} | CYCLIC)
+    heart.load({"id": "a", "status": "completed"}, {"id": "scan"} | CYCLIC, imported=True)
     assert lines(heart) == [
-        "HEARTBEAT 2027-01-15 08:00:00 UTC – SOVEREIGN: every job is verified",
+        "HEARTBEAT 2027-01-15 08:00:00 UTC – SOVEREIGN: every job is verified "
+        "but 1 that were imported as completed, never verified",
         "reached: phase 1",
         "CYCLIC OPERATION MODE: scan",
     ]

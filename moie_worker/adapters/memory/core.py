@@ -12,6 +12,7 @@ from moie_worker.plan.letters import Measured, Run, RunHistory
 from moie_worker.plan.limits import BATCH, FIRST_ESTIMATE_MS, PRIORITY_MS, RUNS_KEPT
 from moie_worker.plan.needs import frontier, unmet
 from moie_worker.plan.states import Place
+from moie_worker.plan.status import is_imported
 from moie_worker.plan.times import Ms, moment
 from moie_worker.ports import Waiting
 
@@ -168,7 +169,7 @@ class Core:
                 self.log("phase.reached", phase=phase)
         if new == SOVEREIGN != old:
             self.set(sovereign_at=self.now)
-            self.log("plan.sovereign")
+            self.log("plan.sovereign", imported=sum(is_imported(s.place, s.evidence) for s in self.jobs.values()))
         self.ask(new)
 
     def before_promotion(self) -> None:

@@ -77,6 +77,7 @@ class Loading(Breaking):
     def _add(self, new: Definition) -> None:
         self.jobs[new.id] = JobState(new, self.flags.revision, Place.PARKED)
         if new.imported:
+            self.jobs[new.id].evidence = {"at": self.now, "imported": True}
             self.move(new.id, Place.COMPLETED)
         else:
             self.route(new.id)

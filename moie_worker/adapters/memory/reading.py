@@ -9,6 +9,7 @@ from moie_worker.plan.flow import JobView, JournalEntry, Overview, Regression
 from moie_worker.plan.journal import is_act
 from moie_worker.plan.letters import RunHistory
 from moie_worker.plan.states import Place
+from moie_worker.plan.status import is_imported
 from moie_worker.plan.times import Ms
 
 
@@ -35,6 +36,7 @@ class Reading(Core):
             breakers=dict(self.breakers),
             looks=dict(Counter(s.place for s in self.jobs.values() if s.definition.verifies)),
             regressed=len(self.regressed),
+            imported=sum(is_imported(s.place, s.evidence) for s in own),
         )
 
     def job(self, job: str) -> JobView:

@@ -26,7 +26,8 @@ class Reverifying(Breaking):
     def _still_holds(self, look: JobState, job: JobState) -> None:
         """The look's evidence becomes that of its job: when and how it held last, how often, and since when."""
         before = job.evidence
-        since = before.get("since", before.get("at", self.now))
+        held_from = self.now if before.get("imported") else before.get("at", self.now)
+        since = before.get("since", held_from)
         job.evidence = {**look.evidence, "held": before.get("held", 0) + 1, "since": since}
 
     def _regress(self, look: JobState, job: JobState, worker: str, why: str) -> None:

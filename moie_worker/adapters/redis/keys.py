@@ -12,7 +12,7 @@ PERMANENT = re.compile(
     r"moie:(?:plans|workers|beats|rings|entries:.+|alerts|alerts:events|chain|"
     r"\{[^}]+\}:(?:plan|phases|phases:order|phases:open|approvals|counts|state|evidence|cyclics|defs:\d+|load|"
     r"timed|ready:.+|waiting:.+|sent:.+|hints:.+|parked:.+|woken:\d+|wake|leases|attempts|"
-    r"cyc:.+|runs:.+|receipts|receipts:seals|regressed|dead|dead:.+|decisions|journal|acts|note:.+|captures|"
+    r"cyc:.+|runs:.+|receipts|receipts:seals|regressed|imported|dead|dead:.+|decisions|journal|acts|note:.+|captures|"
     r"restored|snapshots|snapshot:.+))"
 )
 

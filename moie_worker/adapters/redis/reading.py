@@ -36,7 +36,7 @@ class Reading(Base):
 
     def _overview(
         self, now: str, flat_plan: _Flat, flat_phases: _Flat, open_phases: _Flat, flat_counts: _Flat,
-        flat_approvals: _Flat, dead: str, regressed: str,
+        flat_approvals: _Flat, dead: str, regressed: str, imported: str,
     ) -> Overview:  # fmt: skip
         plan, counts = _hash(flat_plan), _hash(flat_counts)
         phases = sorted(map(PhaseDefinition.from_json, _hash(flat_phases).values()), key=lambda phase: phase.id)
@@ -55,6 +55,7 @@ class Reading(Base):
             breakers=breakers,
             looks=_looks(counts),
             regressed=int(regressed),
+            imported=int(imported),
             unreadable=(*unfit_too, *unfit),
         )
 

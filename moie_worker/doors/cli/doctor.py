@@ -23,6 +23,7 @@ from moie_worker.plan.doctor import (
     extra_findings,
     heartbeat_finding,
     held_findings,
+    imported_finding,
     receipts_finding,
     redis_findings,
     trust_finding,
@@ -71,6 +72,7 @@ def _findings(desk: Desk) -> Iterator[Finding]:
     idle = [queue for queue in overview.queues if slots(crew.workers, queue) == 0]
     yield from crew_findings(crew, overview.queues, idle)
     yield chain_finding(_sight(desk, overview, crew))
+    yield imported_finding(overview)
     yield _receipts(desk)
     yield heartbeat_finding(overview, crew.beats, system.settings.pace.announced(crew.beats))
     for name, message in system.alerts.standing().items():

@@ -168,7 +168,8 @@ def _shown(value: Any) -> str:
 
 def _evidence(view: JobView) -> Iterator[Line]:
     evidence = dict(view.evidence)
-    yield _pair("last attempt", f"{evidence.get('outcome', '?')}: {evidence.get('message', '')}")
+    told = last_message(view)
+    yield _pair("last attempt", told if evidence.get("imported") else f"{evidence.get('outcome', '?')}: {told}")
     if at := evidence.get("at"):
         yield _pair("at", clock_time(int(at)))
     if where := " ".join(str(evidence[name]) for name in ("worker", "host") if evidence.get(name)):

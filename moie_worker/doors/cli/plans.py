@@ -18,6 +18,7 @@ from moie_worker.plan.definition import Compiled, Definition, canonical
 from moie_worker.plan.diff import Diff, definitions, diff, diff_document
 from moie_worker.plan.flow import Overview
 from moie_worker.plan.model import Plan
+from moie_worker.plan.reading import Imported
 from moie_worker.plan.report import ImportReport
 from moie_worker.plan.snapshot import Kind
 from moie_worker.plan.times import ms_of
@@ -68,7 +69,7 @@ def load_command(desk: Desk, file: str, dry_run: bool, yes: bool, sign_key: str 
     if not as_json:
         say_report(found.report)
         say_policies(desk.system, found.plan)
-    compiled = compiled_for(desk.system, found.plan, author)
+    compiled = compiled_for(desk.system, found, author)
     result, revision = load(desk, compiled, dry_run=dry_run, yes=yes)
     if as_json:
         key = {"signed_by": author.key_id if author else None}
@@ -79,12 +80,15 @@ def load_command(desk: Desk, file: str, dry_run: bool, yes: bool, sign_key: str 
     say_trust(desk.system, author)
 
 
-def compiled_for(system: System, plan: Plan, author: KeySigner | None) -> Compiled:
-    """The plan as it is loaded under the name of the settings, signed where there is an author."""
-    compiled = compile_plan(plan, ms_of(system.clock.now()))
+def compiled_for(system: System, found: Imported, author: KeySigner | None) -> Compiled:
+    """The plan as it is loaded under the name of the settings, signed where there is an author.
+
+    Documents of older versions come from systems that ran their jobs; what such a one calls completed is not run again.
+    """
+    compiled = compile_plan(found.plan, ms_of(system.clock.now()), imported=found.report.version < NEWEST)
     if author is None:
         return compiled
-    return signed(system.settings.plan, compiled, (job for _, job in plan.jobs()), author)
+    return signed(system.settings.plan, compiled, (job for _, job in found.plan.jobs()), author)
 
 
 def say_trust(system: System, author: KeySigner | None) -> None:

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from moie_worker.doors.cli.output import HEALTH_STYLES, Line, Styled, ago, clock_time, one_line, span, took
+from moie_worker.doors.cli.output import HEALTH_STYLES, Line, Styled, ago, clock_time, one_line, plural, span, took
 from moie_worker.plan.breaker import stopped_line
 from moie_worker.plan.health import figures, history_of
 from moie_worker.plan.presence import slots
 from moie_worker.plan.receipt_state import ReceiptState
 from moie_worker.plan.regression import line
 from moie_worker.plan.states import Health, PhaseStatus, Place
-from moie_worker.plan.status import DUE, CyclicStanding, PhaseStanding, Status, last_message
+from moie_worker.plan.status import DUE, IMPORTED, CyclicStanding, PhaseStanding, Status, all_verified, last_message
 from moie_worker.plan.times import Ms
 
 LABEL = 15
@@ -67,7 +67,7 @@ def _banners(status: Status) -> Iterator[Styled]:
         yield from _asked(current)
     if status.sovereign:
         since = f" since {clock_time(flags.sovereign_at)}" if flags.sovereign_at else ""
-        yield Styled(f"SOVEREIGN{since}   every job is verified", "bold green")
+        yield Styled(f"SOVEREIGN{since}   {all_verified(status.overview.imported)}", "bold green")
         if any(phase.cyclic for phase in status.phases):
             yield Styled("CYCLIC OPERATION MODE", "green")
 
@@ -128,6 +128,8 @@ def _figures(status: Status) -> Iterator[Line]:
         yield _labelled("stay verified", *_looks(status))
     if status.receipts and (status.receipts.kept or status.receipts.sealed or status.receipts.problem):
         yield _labelled("receipts", *_receipts(status.receipts))
+    if status.overview.imported:
+        yield _labelled("imported", Styled(f"{plural(status.overview.imported, 'job')} {IMPORTED}", "yellow"))
     if status.count(*GIVEN_UP):
         yield _labelled("given up", Styled(_given_up(status), "bold red"))
     yield _labelled("workers", *_workers(status))

@@ -105,7 +105,7 @@ def _plan(file: str | None, system: System) -> Compiled | None:
         return None
     found = read_document(file)
     say_report(found.report)
-    return compiled_for(system, found.plan, system.author())
+    return compiled_for(system, found, system.author())
 
 
 def _run(order: Order, on_line: OnLine | None, announce: control.Announce | None) -> Result:

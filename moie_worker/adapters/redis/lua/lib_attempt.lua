@@ -85,6 +85,7 @@ local function forget(job, st, def)
   redis.call('SREM', p .. 'cyclics', job)
   redis.call('DEL', p .. 'cyc:' .. job, p .. 'runs:' .. job, p .. 'dead:job:' .. job)
   redis.call('ZREM', p .. 'dead', 'job:' .. job)
+  redis.call('ZREM', p .. 'imported', job)
   if def.verifies then redis.call('ZREM', p .. 'regressed', def.verifies) end
 end
 

@@ -12,7 +12,10 @@ local function add(job, new)
     ms = 0, first = 0, score = 0, slot = 0, token = '', listed = false}
   if new.cyclic then list_cyclic(job, new) end
   count(new, 'parked', 1)
-  if new.imported then move(job, st, new, 'completed') else route(job, st, new) end
+  if not new.imported then return route(job, st, new) end
+  redis.call('HSET', p .. 'evidence', job, '{"at":' .. NOW .. ',"imported":true}')
+  redis.call('ZADD', p .. 'imported', NOW, job)
+  move(job, st, new, 'completed')
 end
 
 local function remove(job, st)
@@ -107,6 +110,15 @@ local function restore_regression(job, evidence)
   if since then redis.call('ZADD', p .. 'regressed', text(since), job) else redis.call('ZREM', p .. 'regressed', job) end
 end
 
+-- That nobody verified a completed job is said by its evidence. In a text of an attempt the quotes would be escaped.
+local function restore_imported(job, saved)
+  if saved.place == 'completed' and string.find(saved.evidence, '"imported":true', 1, true) then
+    redis.call('ZADD', p .. 'imported', NOW, job)
+  else
+    redis.call('ZREM', p .. 'imported', job)
+  end
+end
+
 local function restored_state(live, saved)
   return {place = 'parked', drev = revision, rev = revision, attempts = saved.attempts, losses = saved.losses,
     solo = saved.solo, offers = 0, ms = saved.duration_ms, first = saved.first_at, score = 0,
@@ -140,6 +152,7 @@ local function restore(job, live, new, packed)
   else
     redis.call('HSET', p .. 'evidence', job, saved.evidence)
   end
+  restore_imported(job, saved)
   if new.verifies then restore_regression(new.verifies, saved.evidence) end
   if #saved.totals > 0 and redis.call('EXISTS', p .. 'cyc:' .. job) == 0 then
     redis.call('HSET', p .. 'cyc:' .. job, unpack(saved.totals))

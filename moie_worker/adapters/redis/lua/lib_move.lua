@@ -58,7 +58,11 @@ local function enter(job, st, def, place, score)
   st.place, st.score = place, score
   if place ~= 'running' then st.token = '' end
   write_state(job, st)
-  if place == 'completed' and was ~= 'completed' then wake('job:' .. job) end
+  if place == 'completed' then
+    if was ~= place then wake('job:' .. job) end
+  elseif was == 'completed' then
+    redis.call('ZREM', p .. 'imported', job)
+  end
   if def.reverified_by and (place == 'completed' or place == 'cancelled') then close_regression(job, def, place) end
 end
 

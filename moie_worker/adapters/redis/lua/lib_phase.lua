@@ -166,7 +166,7 @@ local function advance_frontier()
   end
   if not first and front ~= new then
     redis.call('HSET', p .. 'plan', 'sovereign_at', text(now))
-    journal('plan.sovereign', '', '', '', '{}')
+    journal('plan.sovereign', '', '', '', '{"imported":' .. text(redis.call('ZCARD', p .. 'imported')) .. '}')
   end
   front = new
   ask(new)

@@ -10,7 +10,8 @@ end
 -- The look's evidence becomes that of its job: when and how it held last, how often it did, and since when.
 local function still_holds(look, job)
   local _, before = told_of(job)
-  local since = text(before.since or before.at or now)
+  local since = text(before.since or (not before.imported and before.at) or now)
+  if before.imported then redis.call('ZREM', p .. 'imported', job) end
   redis.call('HSET', LOOKED, job, '{"held":' .. text((before.held or 0) + 1) .. ',"since":' .. since .. ','
     .. string.sub(redis.call('HGET', LOOKED, look), 2))
 end

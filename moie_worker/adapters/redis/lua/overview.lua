@@ -3,7 +3,7 @@
 -- USES time
 -- KEYS plan
 -- ARGV
--- RETURNS {now, plan, phases, open phases, counts, approvals, number of dead letters, of regressions}; hashes as flat lists
+-- RETURNS {now, plan, phases, open phases, counts, approvals, number of dead letters, of regressions, of imported}; hashes as flat lists
 local p = string.sub(KEYS[1], 1, -5)
 return {
   now_ms(),
@@ -14,4 +14,5 @@ return {
   redis.call('HGETALL', p .. 'approvals'),
   redis.call('ZCARD', p .. 'dead'),
   redis.call('ZCARD', p .. 'regressed'),
+  redis.call('ZCARD', p .. 'imported'),
 }
