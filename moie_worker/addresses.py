@@ -123,7 +123,9 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
         text = text.replace(secret, "***") if secret else text
     if "://" in text:
         text = re.sub(r"\S+", _without_password, text)
-    return re.sub(r"([?&](?:ssl_|sentinel_)?password=)[^&\s]*", r"\1***", text)
+    if "password=" in text:
+        text = re.sub(r"([?&](?:ssl_|sentinel_)?password=)[^&\s]*", r"\1***", text)
+    return text
 
 
 def _without_password(word: re.Match[str]) -> str:

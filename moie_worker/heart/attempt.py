@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from moie_worker.heart.checks import check_of
 from moie_worker.heart.freshness import judged, start_of
 from moie_worker.heart.receipts import receipt_of
+from moie_worker.heart.redact import evidence_shown
 from moie_worker.heart.trust import objection
 from moie_worker.plan.decide import Ended, crashed, refused, settlement, skipped, slot_of
 from moie_worker.plan.flow import Attempt, Settlement
@@ -180,7 +181,8 @@ def _act(run: Run, tools: Tools, slot: str) -> Evidence:
     return acted
 
 
-def _settle(run: Run, tools: Tools, evidence: Evidence, fire: Fire | None = None) -> Settlement:
+def _settle(run: Run, tools: Tools, found: Evidence, fire: Fire | None = None) -> Settlement:
+    evidence = evidence_shown(found)  # here, before anything of it is kept, signed or told
     if evidence.outcome is Outcome.REFUSED:
         return refused(run.attempt, evidence.message)
     evidence = _unless_leaving(run, tools, evidence)

@@ -1,4 +1,4 @@
-"""Hides secrets in what people are shown. What is replayed keeps them."""
+"""Hides secrets in what is kept of commands, and in what people are shown. What is replayed keeps them."""
 
 import re
 from collections.abc import Mapping
@@ -7,12 +7,15 @@ from typing import Any
 
 from moie_worker.addresses import redact
 from moie_worker.plan.letters import Letter, LetterHead
+from moie_worker.ports import Evidence
 
 HIDDEN = "***"
 SECRET_NAME = re.compile(
     r"passw|passphrase|pwd|secret|token|api[-_]?key|private[-_]?key|access[-_]?key|credential|authori[sz]ation|cookie",
     re.IGNORECASE,
 )
+# Parts of all names above: a text without any of them is known to hold nothing at a fiftieth of the cost.
+MARKS = ("passw", "passphrase", "pwd", "secret", "token", "key", "credential", "authori", "cookie")
 # Begins at the name itself and bounds what follows, so that a text takes time in proportion to its length, whoever
 # wrote it: what stands before the name is kept as it is.
 SECRET_IN_TEXT = re.compile(
@@ -46,4 +49,16 @@ def values_shown(value: Any) -> Any:
 
 def text_shown(text: str) -> str:
     """A text without the passwords of addresses and without what follows `password=` and its kin."""
-    return SECRET_IN_TEXT.sub(rf"\1{HIDDEN}", redact(text))
+    if not text:
+        return text
+    lowered, found = text.lower(), redact(text)
+    return SECRET_IN_TEXT.sub(rf"\1{HIDDEN}", found) if any(mark in lowered for mark in MARKS) else found
+
+
+def evidence_shown(evidence: Evidence) -> Evidence:
+    """Evidence as it is kept. The digest stays that of the whole output."""
+    told = evidence.message, evidence.head, evidence.tail
+    message, head, tail = map(text_shown, told)
+    if (message, head, tail) == told and not evidence.detail:
+        return evidence
+    return replace(evidence, message=message, head=head, tail=tail, detail=values_shown(evidence.detail))

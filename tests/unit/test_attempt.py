@@ -336,6 +336,21 @@ def test_what_is_kept_names_who_when_and_what() -> None:
     }  # fmt: skip
 
 
+def test_no_secret_that_a_command_prints_is_kept_anywhere() -> None:
+    heart = Heart()
+    acted = Evidence(Outcome.PASSED, "did it", head="Authorization: Bearer hunter2", detail={"api_key": "hunter2"})
+    said = Evidence(Outcome.BROKEN, "no login with password=hunter2", exit_code=1, head="redis://:hunter2@h/0 refused",
+                    tail='{"token": "hunter2"}', output_bytes=400, sha256="ab" * 32)  # fmt: skip
+    answers(heart, FAILED, said)
+    heart.actions.does = lambda context: acted
+    found = run(heart, **ACTION, retry={"max": 0})
+    kept = json.loads(found.evidence)
+    assert "hunter2" not in repr(found)
+    assert (kept["head"], kept["tail"]) == ("redis://:***@h/0 refused", '{"token": ***}')
+    assert (kept["sha256"], kept["output_bytes"]) == ("ab" * 32, 400), "of what it printed"
+    assert found.reason.endswith("no login with password=***")
+
+
 # -- receipts -----------------------------------------------------------------------------------------
 
 
