@@ -11,13 +11,13 @@ from moie_worker.plan.regression import ALERT, alerts_of
 from moie_worker.plan.states import Health, PhaseStatus
 from moie_worker.plan.status import current_phase, phase_status
 
-LINK, HEARTBEAT, WORKER, PLAN = "link:", "heartbeat:", "worker:", "plan:"
+LINK, HEARTBEAT, WORKER, PLAN, RECEIPTS = "link:", "heartbeat:", "worker:", "plan:", "receipts:"
 # What a missing link brings with it, besides all that is behind it in the chain.
 FOLLOWS: Mapping[Link, tuple[str, ...]] = {
-    Link.BEAT: (HEARTBEAT,),
-    Link.BROKER: (HEARTBEAT,),
-    Link.WORKER: (HEARTBEAT, WORKER),
-    Link.STATE: (HEARTBEAT, PLAN),
+    Link.BEAT: (HEARTBEAT, RECEIPTS),
+    Link.BROKER: (HEARTBEAT, RECEIPTS),
+    Link.WORKER: (HEARTBEAT, WORKER, RECEIPTS),
+    Link.STATE: (HEARTBEAT, PLAN, RECEIPTS),
     Link.OUTSIDE: (),
 }
 

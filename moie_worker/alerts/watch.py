@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from moie_worker.alerts.rules import (
+    RECEIPTS,
     broken_link,
     expired_approvals,
     gone_plans,
@@ -19,6 +20,7 @@ from moie_worker.alerts.rules import (
     stale_heartbeats,
     stopped_queues,
 )
+from moie_worker.alerts.unsealed import unsealed
 from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.plan.chain import Missing, Sight, missing_link
 from moie_worker.plan.flow import Overview
@@ -113,6 +115,7 @@ class Watch:
             **expired_approvals(plans),
             **stopped_queues(plans),
             **_regressed(plans, self.store),
+            **_unsealed(plans, self.store, limit),
             **gone_workers(gone),
             **gone_plans(self.gone(), standing, [plan.flags.name for plan in plans if plan.flags.revision]),
             **_refused([overview.flags.name for overview in plans], standing, self.letters),
@@ -136,6 +139,12 @@ def _regressed(plans: Sequence[Overview], store: Callable[[str], Store]) -> dict
 
 def _unread(plan: str, error: MoieError) -> dict[str, str]:
     return {f"plan:{plan}": f"plan {plan} cannot be read: {error}"}
+
+
+def _unsealed(plans: Sequence[Overview], store: Callable[[str], Store], limit: timedelta) -> dict[str, str]:
+    """Plans whose receipts nobody seals."""
+    told = {overview.flags.name: unsealed(store(overview.flags.name), overview.now, limit) for overview in plans}
+    return {f"{RECEIPTS}{plan}": f"plan {plan}: {message}" for plan, message in told.items() if message}
 
 
 def _refused(

@@ -37,6 +37,7 @@ class Checkup:
     crew: Crew
     cyclic: Sequence[CyclicStanding]
     periodic: Sequence[Periodic]
+    unsealed: str = ""  # what is wrong with the receipts
 
     @property
     def health(self) -> Health:
@@ -59,6 +60,8 @@ class Checkup:
         found += [stopped_line(queue, breaker) for queue, breaker in self.overview.stopped.items()]
         if self.overview.regressed:
             found.append(f"regressed: {self.overview.regressed} jobs that were verified, see `moie status`")
+        if self.unsealed:
+            found.append(f"receipts: {self.unsealed}")
         found += [f"worker {name}: is gone without a word" for name in self.crew.workers_gone]
         found += [f"beat {name}: is gone without a word" for name in self.crew.beats_gone]
         found += [f"{job.view.definition.id}: {job.message}" for job in self.cyclic if job.health not in WELL]
@@ -71,11 +74,12 @@ def checkup(
     crew: Crew,
     cyclic: Sequence[CyclicStanding],
     watched: Sequence[tuple[Watched, RunHistory]],
+    unsealed: str = "",
 ) -> Checkup:
     """Judge everything by the one set of rules."""
     health, message = heartbeat_health(overview.flags.last_heartbeat, overview.now, stale_after)
     periodic = [_periodic(one, runs, overview.now) for one, runs in watched]
-    return Checkup(overview, health, message, crew, cyclic, periodic)
+    return Checkup(overview, health, message, crew, cyclic, periodic, unsealed)
 
 
 def _periodic(watched: Watched, runs: RunHistory, now: int) -> Periodic:

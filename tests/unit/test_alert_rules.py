@@ -20,7 +20,9 @@ from moie_worker.plan.letters import Death, LetterKind
 from moie_worker.plan.model import Plan
 from moie_worker.plan.pace import Pace
 from moie_worker.plan.presence import Beat, Worker
+from moie_worker.plan.receipts import Seal, seal_line
 from moie_worker.plan.times import moment, to_ms
+from moie_worker.ports import Waiting
 from tests.unit.heart_kit import FakeFleet, FlakyStore, HeldAlerts, HeldChain
 
 STALE = timedelta(minutes=15)
@@ -102,6 +104,55 @@ def test_a_heartbeat_is_judged_by_the_period_that_beats_announce() -> None:
     post.time.advance(1)
     post.goes_through()
     assert post.sure() == ["raised heartbeat:p"]
+
+
+def receipt(post: Post) -> Waiting:
+    made = Waiting(f"{post.time.now}-0", '{"proof":[]}')
+    post.store.receipts.append(made)
+    return made
+
+
+def sealed(post: Post, newest: Waiting) -> None:
+    """By a key that nobody here may trust: that it goes on is what counts."""
+    seal = Seal(plan="p", begins=1, count=1, id=newest.id, head="", sealed_at="", sealed_by="w")
+    assert post.store.seal(post.store.last_seal(), seal_line(seal, "k", b""), [], None)
+
+
+def alive(post: Post) -> list[str]:
+    """What is told where heartbeats go on."""
+    post.goes_through()
+    post.store.beat("", "w")
+    return post.sure()
+
+
+def test_receipts_that_no_heartbeat_seals_are_told_until_one_does() -> None:
+    post = Post()
+    sealed(post, receipt(post))
+    post.time.advance(5 * QUARTER_MS)
+    assert alive(post) == []  # what is sealed may be as old as it likes
+    waits = receipt(post)
+    post.time.advance(4 * QUARTER_MS - to_ms(RAISE_AFTER))
+    assert alive(post) == []
+    post.time.advance(1)
+    assert alive(post) == ["raised receipts:p"]
+    assert "receipts are not sealed since 1h" in post.alerts.standing()["receipts:p"]
+    sealed(post, waits)
+    assert post.sure(CLEAR_AFTER) == ["cleared receipts:p"]
+
+
+def test_a_seal_that_is_none_is_told() -> None:
+    post = Post()
+    post.store.seal_lines.append("scribble")
+    assert alive(post) == ["raised receipts:p"]
+
+
+def test_receipts_wait_for_a_heartbeat_that_is_missing_and_only_that_is_told() -> None:
+    post = Post()
+    receipt(post)
+    post.store.beat("", "w")
+    post.fleet.living = []
+    post.time.advance(5 * QUARTER_MS)
+    assert post.sure() == ["raised link:beat"]
 
 
 def test_a_heartbeat_that_goes_again_is_told_again() -> None:

@@ -227,6 +227,13 @@ def test_a_queue_that_is_stopped_is_unhealthy() -> None:
     assert [one["queue"] for one in checkup_document(checked(store, CREW))["stopped_queues"]] == ["scan"]
 
 
+def test_receipts_that_nobody_seals_are_unhealthy() -> None:
+    store = loaded({"id": 1, "name": "ONE", "jobs": [job("a")]})
+    store.beat("", "ops")
+    found = checkup(store.overview(), timedelta(minutes=15), CREW, [], [], "nobody seals")
+    assert (found.health, found.problems) == (Health.UNHEALTHY, ["receipts: nobody seals"])
+
+
 def test_watched_tasks_count_for_health() -> None:
     store = loaded({"id": 1, "name": "ONE", "jobs": [job("a")]})
     store.beat("", "ops")

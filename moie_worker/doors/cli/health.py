@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
+from moie_worker.alerts.unsealed import unsealed
 from moie_worker.doors.cli.desk import Desk, reads
 from moie_worker.doors.cli.output import HEALTH_STYLES, Line, Styled, plural, print_json, print_lines
 from moie_worker.doors.cli.status import read_crew, read_cyclic
@@ -33,12 +34,14 @@ def health_command(desk: Desk, as_json: bool) -> None:
 def read_checkup(desk: Desk) -> Checkup:
     """Everything that health is about; reads only."""
     overview, log, crew = desk.store.overview(), desk.system.run_log(), read_crew(desk)
+    limit = desk.system.settings.pace.announced(crew.beats).limit
     return checkup(
         overview,
-        desk.system.settings.pace.announced(crew.beats).limit,
+        limit,
         crew,
         read_cyclic(desk, overview.now),
         [(watched, log.history(watched.name)) for watched in log.watched()],
+        unsealed(desk.store, overview.now, limit),
     )
 
 
@@ -53,6 +56,8 @@ def _lines(found: Checkup) -> Iterator[Line]:
         yield _line(
             "regressed", Health.UNHEALTHY, f"{plural(found.overview.regressed, 'job')}: `moie status` names them"
         )
+    if found.unsealed:
+        yield _line("receipts", Health.UNHEALTHY, found.unsealed)
     for job in found.cyclic:
         yield _line(job.view.definition.id, job.health, job.message)
     for task in found.periodic:
