@@ -53,12 +53,13 @@ def status_document(status: Status) -> dict[str, Any]:
         "regressed": overview.regressed,
         "imported": overview.imported,
         "regressions": [regression_fields(regression) for regression in status.regressed],
-        "action_required": [
-            {"id": view.definition.id, "task": view.definition.job["task"], "message": last_message(view)}
-            for view in status.waiting
-        ],
+        "action_required": list(map(_asked_for, status.waiting)),
         "cyclic": [cyclic_fields(standing) for standing in status.cyclic],
     }
+
+
+def _asked_for(view: JobView) -> dict[str, Any]:
+    return {"id": view.definition.id, "task": view.definition.job["task"], "message": last_message(view)}
 
 
 def phase_fields(phase: PhaseStanding) -> dict[str, Any]:

@@ -28,7 +28,7 @@ meta: {project: In a terminal}
 phases:
   - id: 1
     name: ONE
-    jobs: [{id: "1.1", task: a task, verification_cmd: "true", status: completed}]
+    jobs: [{id: "1.1", task: a task, verification_cmd: "true"}]
 """
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -107,7 +107,7 @@ def plan(tmp_path: Path) -> str:
 def test_the_status_stays_until_it_is_left(cli: Cli, plan: str, terminal: Callable[..., Terminal]) -> None:
     cli.says("load", plan)
     screen = terminal("status", "--watch")
-    screen.sees("SOVEREIGN since")
+    screen.sees("ONE – 0/1 (active)")
     cli.says("pause")
     screen.sees("PAUSED")
     assert screen.interrupt() == 0
@@ -116,7 +116,7 @@ def test_the_status_stays_until_it_is_left(cli: Cli, plan: str, terminal: Callab
 def test_tables_have_room_in_a_terminal(cli: Cli, plan: str, terminal: Callable[..., Terminal]) -> None:
     cli.says("load", plan)
     screen = terminal("jobs")
-    screen.sees("1.1  1      a task  completed")
+    screen.sees("1.1  1      a task  parked")
 
 
 @pytest.mark.parametrize(("answer", "left"), [("y", ["9.9"]), ("n", ["1.1"])])

@@ -194,8 +194,7 @@ class Core:
     def move(self, job: str, place: Place, score: float = 0) -> None:
         """Put a job into a place; the only writer of places."""
         self.lists.remove(job)
-        state = self.jobs[job]
-        was = state.place
+        state, was = self.jobs[job], self.jobs[job].place
         state.place, state.score = place, score
         if place != Place.RUNNING:
             state.token = ""
