@@ -17,7 +17,7 @@ from moie_worker.plan.limits import HINT_MS, OVERTIME_MS
 from moie_worker.plan.states import Outcome, Place
 from moie_worker.ports import ActionContext, Command, Evidence
 from tests.receipt_kit import Key, lines_of, sealer, verdict
-from tests.unit.heart_kit import ACTION, CANCELLED, CYCLIC, FAILED, PASSED, Flag, Heart, jobs, waited
+from tests.unit.heart_kit import ACTION, CANCELLED, CYCLIC, FAILED, PASSED, PATIENCE_S, Flag, Heart, jobs, waited
 
 TEN = [f"j{n}" for n in range(10)]
 
@@ -423,10 +423,12 @@ class Wedge:
 
     def __init__(self, heart: Heart, *, first: int = HOUR) -> None:
         self.heart, self.first, self.freed, self.ended = heart, first, threading.Event(), threading.Event()
+        self.thread = threading.current_thread()  # that of the action, once it has begun
         heart.runner.does = lambda command, stop: FAILED if current(heart, command) == "a" else PASSED
         heart.actions.does = self.act
 
     def act(self, context: ActionContext) -> Evidence:
+        self.thread = threading.current_thread()
         self.heart.clock.advance(self.first)
         waited(self.heart.stops[0].asked)
         self.heart.clock.advance(20_001)
@@ -481,16 +483,13 @@ def test_a_thread_that_was_given_up_and_comes_back_ends_no_process_and_settles_n
     heart.load({"id": "a"} | ACTION, {"id": "b", "timeout": "10h"})
     wedge = Wedge(heart)
 
-    others = threading.active_count()
-
     def slow(command: Command, stop: Flag) -> Evidence:
         if command.timeout < timedelta(hours=1):
             return FAILED
         while not heart.store.settled:
             assert not wedge.ended.wait(0.001)
         wedge.freed.set()
-        while threading.active_count() > others + 1:  # this thread alone is left
-            assert not threading.Event().wait(0.001)
+        wedge.thread.join(PATIENCE_S)  # it has handed in
         return PASSED
 
     heart.runner.does = slow
