@@ -272,7 +272,7 @@ def test_what_is_killed_with_its_namespace_is_not_done(apart: ShellRunner) -> No
     (space,) = children_here().spaces
     os.kill(space.init, signal.SIGKILL)
     running.join(5)
-    assert [(it.outcome, it.signal) for it in found] == [(Outcome.FAILED, signal.SIGKILL)]
+    assert [(it.outcome, it.signal) for it in found] == [(Outcome.BROKEN, signal.SIGKILL)]
 
 
 # -- other users --------------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ def test_their_figures_output_and_ends_are_those_of_any_command() -> None:
     )
     assert (plain["outcome"], plain["exit_code"], plain["head"]) == ("passed", 0, "out\nerr\n")
     assert (failed["outcome"], failed["exit_code"]) == ("failed", 3)
-    assert (killed["outcome"], killed["signal"]) == ("failed", 9)
+    assert (killed["outcome"], killed["signal"]) == ("broken", 9)
     assert (missing["outcome"], missing["exit_code"]) == ("broken", 127)
     assert loud["output_bytes"] == 3_000_000
     assert len(loud["head"]) + len(loud["tail"]) <= 2 * 4096
