@@ -17,9 +17,9 @@ SECRET_NAME = re.compile(
 # Parts of all names above: a text without any of them is known to hold nothing at a fiftieth of the cost.
 MARKS = ("passw", "passphrase", "pwd", "secret", "token", "key", "credential", "authori", "cookie")
 # Begins at the name itself and bounds what follows, so that a text takes time in proportion to its length, whoever
-# wrote it: what stands before the name is kept as it is.
+# wrote it: what stands before the name is kept as it is. A file of that name is none: `/etc/passwd: Permission denied`.
 SECRET_IN_TEXT = re.compile(
-    rf"""((?:{SECRET_NAME.pattern})[\w-]{{0,64}}["']?\s{{0,16}}[=:]\s{{0,16}}(?:(?:bearer|basic)\s{{1,16}})?)"""
+    rf"""((?<!/)(?:{SECRET_NAME.pattern})[\w-]{{0,64}}["']?\s{{0,16}}[=:]\s{{0,16}}(?:(?:bearer|basic)\s{{1,16}})?)"""
     r"""("[^"]*"|'[^']*'|[^\s,;&)}]+)""",
     re.IGNORECASE,
 )

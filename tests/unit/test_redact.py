@@ -38,7 +38,14 @@ def test_secrets_within_texts_are_hidden(text: str) -> None:
     assert "***" in text_shown(text)
 
 
-@pytest.mark.parametrize("text", ["redis://host:6379/0 and ann@example.org", "a tokenizer, and passwords in general"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redis://host:6379/0 and ann@example.org",
+        "a tokenizer, and passwords in general",
+        "sh: 1: /etc/passwd: Permission denied",
+    ],
+)
 def test_texts_without_secrets_are_shown_as_they_are(text: str) -> None:
     assert text_shown(text) == text
 

@@ -27,7 +27,9 @@ def ours(error: redis_errors.RedisError, where: str) -> MoieError:
         case redis_errors.NoPermissionError():
             return MoieError(f"Redis at {where} forbids this to the user in its address: {error}. Widen the user's ACL")
         case redis_errors.AuthenticationError() | redis_errors.AuthorizationError():
-            return UnreachableError(f"Redis at {where} refuses user or password: {error}. Check the address")
+            return UnreachableError(
+                f"Redis at {where} refuses user or password: {str(error).rstrip('.')}. Check the address"
+            )
         case redis_errors.BusyLoadingError():
             return UnreachableError(f"Redis at {where} is still loading its data. Wait and try again")
         case redis_errors.MaxConnectionsError():
