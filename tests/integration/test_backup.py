@@ -125,6 +125,9 @@ def test_starting_a_system_puts_no_other_plan_in_the_place_of_one_that_is_there(
     desk = Desk(System(settings.load()), "moie up")
     nameless = read_document(without("1.1", tmp_path)).plan
     assert "goes on with it" in begin_load(desk, compile_plan(nameless, 0)), "one has a project, one has none"
+    (tmp_path / "other.yaml").write_text(PLAN.replace("A project", "Another"))
+    said = begin_load(desk, compile_plan(read_document(str(tmp_path / "other.yaml")).plan, 0))
+    assert said == "default holds A project and goes on with it; `moie load FILE` replaces it"
     cli.says("load", without("1.1", tmp_path))
     other = nameless.model_copy(update={"phases": nameless.phases[-1:]})
     said = begin_load(desk, compile_plan(other, 0))

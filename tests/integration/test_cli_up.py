@@ -111,19 +111,6 @@ def test_what_was_killed_goes_on_with_its_data_and_its_queues(home: Home, tmp_pa
     home.run("down")
 
 
-def test_the_plan_of_another_project_stays_when_the_system_is_started_again(home: Home, tmp_path: Path) -> None:
-    first = home.run("up", "--detach", "--no-flower", "--plan", str(tmp_path / "plan.yaml"))
-    assert "version 3" not in first
-    home.run("down")
-    (tmp_path / "other.yaml").write_text(PLAN.replace("project: Up", "project: Other"))
-    said = home.run("up", "--detach", "--no-flower", "--plan", str(tmp_path / "other.yaml"))
-    assert "Plan    default holds Up and goes on with it; `moie load FILE` replaces it" in said
-    assert home.status()["project"] == "Up"
-    home.run("load", str(tmp_path / "other.yaml"))
-    assert home.status()["project"] == "Other"
-    home.run("down")
-
-
 def test_a_bad_plan_starts_nothing(home: Home, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("version: 4\n")
     assert "is not known" in home.run("up", "--plan", str(tmp_path / "bad.yaml"), code=2)

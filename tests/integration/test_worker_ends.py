@@ -46,6 +46,7 @@ def test_a_command_that_goes_on_is_given_back_when_its_worker_is_asked_to_end(fa
 
 
 @pytest.mark.fault(3)
+@pytest.mark.whole
 def test_a_command_that_ends_in_time_is_settled_though_its_worker_is_asked_twice(farm: Farm) -> None:
     token = running(farm, f"{PATIENCE_S + 1.5}")
     time.sleep(PATIENCE_S + 0.2)  # patience counts from the asking, however long the command ran before

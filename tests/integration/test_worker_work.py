@@ -9,6 +9,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.mark.fault(17)
+@pytest.mark.whole
 def test_a_command_longer_than_its_lease_runs_once(farm: Farm) -> None:
     farm.settings |= {"MOIE_LEASE": "2s", "MOIE_RENEW": "0.5s"}
     farm.worker()
