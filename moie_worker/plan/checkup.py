@@ -9,7 +9,7 @@ from moie_worker.plan.breaker import stopped_fields, stopped_line
 from moie_worker.plan.flow import Overview
 from moie_worker.plan.health import heartbeat_health, history_of, job_health
 from moie_worker.plan.letters import RunHistory, Watched
-from moie_worker.plan.states import Health
+from moie_worker.plan.states import Health, Place
 from moie_worker.plan.status import Crew, CyclicStanding
 from moie_worker.plan.status_fields import cyclic_fields
 
@@ -52,6 +52,11 @@ class Checkup:
         return not self.overview.phases and any(task.health is Health.HEALTHY for task in self.periodic)
 
     @property
+    def given_up(self) -> int:
+        """Jobs that nobody tries any more: their phase never ends by itself."""
+        return sum(number for (_, _, place), number in self.overview.counts.items() if place is Place.DEAD)
+
+    @property
     def problems(self) -> list[str]:
         """One line for each thing that is wrong."""
         found = [f"heartbeat: {self.heartbeat_message}"] if self.heartbeat not in WELL else []
@@ -60,6 +65,8 @@ class Checkup:
         found += [stopped_line(queue, breaker) for queue, breaker in self.overview.stopped.items()]
         if self.overview.regressed:
             found.append(f"regressed: {self.overview.regressed} jobs that were verified, see `moie status`")
+        if self.given_up:
+            found.append(f"given up: {self.given_up} jobs, see `moie jobs --place dead`")
         if self.unsealed:
             found.append(f"receipts: {self.unsealed}")
         found += [f"worker {name}: is gone without a word" for name in self.crew.workers_gone]

@@ -516,6 +516,20 @@ def test_health_has_an_exit_code_for_each_answer(
     cli.fails(3, "health")
 
 
+def test_a_job_that_was_given_up_is_no_health(cli: Cli, plan: Path, fleet: RedisFleet, store: RedisStore) -> None:
+    cli.says("heartbeat", "--local")
+    presence(fleet, 0)
+    cli.says("health")
+    settled(store, "1.2", Outcome.BROKEN, Place.DEAD, reason="cannot be run")
+    told = cli.run("health")
+    assert (told.exit_code, "given up: unhealthy - 1 job: `moie jobs --place dead`" in told.stdout) == (1, True)
+    assert (
+        "given up: 1 jobs, see `moie jobs --place dead`" in json.loads(cli.run("health", "--json").stdout)["problems"]
+    )
+    cli.says("dead", "replay", "1.2")
+    cli.says("health")
+
+
 def test_doctor_finds_what_is_missing(cli: Cli, plan: Path, fleet: RedisFleet) -> None:
     found = {one["check"]: one["status"] for one in json.loads(cli.run("doctor", "--json").stdout)}
     assert found["workers"] == found["beats"] == found["queues"] == "fault"

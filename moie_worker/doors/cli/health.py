@@ -19,7 +19,7 @@ EXIT_CODES = {Health.HEALTHY: 0, Health.UNHEALTHY: 1, Health.STALE: 1, Health.UN
 @click.command("health")
 @reads
 def health_command(desk: Desk, as_json: bool) -> None:
-    """Whether all is well: heartbeat, workers, beats, cyclic jobs and watched periodic tasks.
+    """Whether all is well: heartbeat, workers, beats, queues, what was given up, cyclic jobs, watched periodic tasks.
 
     Exit code 0 healthy, 1 not, 2 unknown (no heartbeat yet, or nothing to judge), 3 Redis out of reach.
     """
@@ -56,6 +56,8 @@ def _lines(found: Checkup) -> Iterator[Line]:
         yield _line(
             "regressed", Health.UNHEALTHY, f"{plural(found.overview.regressed, 'job')}: `moie status` names them"
         )
+    if found.given_up:
+        yield _line("given up", Health.UNHEALTHY, f"{plural(found.given_up, 'job')}: `moie jobs --place dead`")
     if found.unsealed:
         yield _line("receipts", Health.UNHEALTHY, found.unsealed)
     for job in found.cyclic:
