@@ -39,6 +39,10 @@ class DamagedError(MoieError):
     """What Redis holds cannot be read: somebody else wrote there, or a release that this one does not know."""
 
 
+class NotTakenError(MoieError):
+    """Redis does not take what it was given, and would not a second time; rights and room have errors of their own."""
+
+
 class UnreachableError(MoieError):
     """Redis or the broker does not answer."""
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from contextlib import closing
 
-from moie_worker.errors import MoieError, UnreachableError
+from moie_worker.errors import MoieError, NotTakenError
 from moie_worker.heart import regressions
 from moie_worker.heart.batch import LOST, Batch, Desk
 from moie_worker.heart.quietly import quietly
@@ -44,12 +44,10 @@ def settle(batch: Batch, desk: Desk, *, done: bool) -> bool:
 
 
 def _sent(batch: Batch, desk: Desk, settling: list[Settlement], *, done: bool) -> list[tuple[Settlement, Answer]]:
-    """What was settled, and how that was answered. Raises MoieError when Redis does not serve."""
+    """What was settled, and how that was answered. Raises MoieError when Redis does not serve, or allows it not now."""
     try:
         answers = desk.store.settle(signed(settling, desk.tools.signer), batch.hint, done)
-    except UnreachableError:
-        raise
-    except MoieError as error:
+    except NotTakenError as error:
         log.warning("Redis refuses %d outcomes at once, so each is settled alone: %s", len(settling), error)
         alone = [_sent_alone(batch, desk, each) for each in settling]
         desk.store.settle([], batch.hint, done)
@@ -61,9 +59,7 @@ def _sent_alone(batch: Batch, desk: Desk, settlement: Settlement) -> tuple[Settl
     """One that Redis will not take must not keep the others: where Redis does take a plain one, that is settled."""
     try:
         (answer,) = desk.store.settle(signed([settlement], desk.tools.signer), batch.hint, False)
-    except UnreachableError:
-        raise
-    except MoieError as error:
+    except NotTakenError as error:
         if settlement.token not in batch.runs:
             raise
         run = batch.runs[settlement.token]

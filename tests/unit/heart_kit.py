@@ -11,7 +11,7 @@ from moie_worker.adapters.memory import MemoryStore
 from moie_worker.adapters.memory.core import ManualTime
 from moie_worker.adapters.memory_notebook import MemoryNotebook
 from moie_worker.adapters.memory_rulings import MemoryRulings
-from moie_worker.errors import MoieError, UnreachableError
+from moie_worker.errors import MoieError, NotTakenError, UnreachableError
 from moie_worker.heart.attempt import Tools
 from moie_worker.heart.batch import Desk
 from moie_worker.heart.policing import Policing
@@ -252,7 +252,7 @@ class FlakyStore(MemoryStore):
     def settle(self, settlements: Sequence[Settlement], hint: Hint, done: bool) -> list[Answer]:
         self._line("settle")
         if any(each.job in self.refuses and each.outcome is not Outcome.BROKEN for each in settlements):
-            raise MoieError("Redis refused: a value")
+            raise NotTakenError("Redis refused: a value")
         self.settled.append(len(settlements))
         return super().settle(settlements, hint, done)
 

@@ -310,6 +310,21 @@ def test_an_ending_that_redis_refuses_keeps_no_other_from_being_settled(heart: H
     assert heart.store.hints == {"default": {}}
 
 
+def test_what_is_not_allowed_for_a_moment_is_settled_as_it_ended(heart: Heart, monkeypatch: pytest.MonkeyPatch) -> None:
+    heart.load({"id": "a"})
+    settle = heart.store.settle
+    refusals = [MoieError("Redis forbids this to the user in its address")] * 2
+
+    def settle_when_it_is_allowed(*args: Any) -> list[Answer]:
+        if refusals:
+            raise refusals.pop()
+        return settle(*args)
+
+    monkeypatch.setattr(heart.store, "settle", settle_when_it_is_allowed)
+    assert work(heart.hint("a"), heart.desk()) == {"passed": 1}
+    assert heart.store.letters == {}
+
+
 def test_what_is_settled_when_it_is_somebody_elses_is_not_counted_as_its_ending(
     heart: Heart, caplog: pytest.LogCaptureFixture
 ) -> None:

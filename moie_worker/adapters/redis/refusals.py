@@ -3,7 +3,7 @@
 from redis import exceptions as redis_errors
 
 from moie_worker.adapters.redis.asking import NoPrimaryError, Refusal
-from moie_worker.errors import MoieError, UnreachableError
+from moie_worker.errors import MoieError, NotTakenError, UnreachableError
 from moie_worker.sentinels import SCHEME as SENTINEL
 
 PASSING = ("MISCONF ", "NOREPLICAS ", "BUSY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ")  # it serves again later
@@ -62,7 +62,7 @@ def _by_words(text: str, where: str) -> MoieError:
         return UnreachableError(f"Redis at {where} is a read-only replica. Give the address of the primary")
     if any(word in text for word in PASSING):
         return UnreachableError(f"Redis at {where} does not serve just now: {text}")
-    return MoieError(f"Redis at {where} refused: {text}")
+    return NotTakenError(f"Redis at {where} refused: {text}")
 
 
 def _no_connection(error: redis_errors.ConnectionError, where: str) -> str:
