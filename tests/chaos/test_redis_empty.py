@@ -69,6 +69,7 @@ def test_the_drill(farm: Farm) -> None:
 
 
 @pytest.mark.fault(13)
+@pytest.mark.whole  # what is said and kept is in tests/integration/test_backup.py
 def test_a_snapshot_on_a_disk_that_is_full_is_said_and_verifying_goes_on(farm: Farm) -> None:
     (farm.directory / "home").mkdir()
     (farm.directory / "home" / "snapshots").write_text("a file where the directory should be")

@@ -59,6 +59,7 @@ def test_an_old_worker_parks_what_a_new_beat_says_and_a_new_worker_does_the_work
     assert farm.journal("job.dead") == []
 
 
+@pytest.mark.whole
 def test_a_new_worker_does_what_an_old_beat_says(farm: Farm, figures: Figures) -> None:
     worker(farm, "new", NEWER)
     beat(farm, "old-beat")
