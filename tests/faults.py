@@ -131,13 +131,17 @@ class Programme:
             self._page.write_text(self.table(known))
             terminalreporter.write(self.table(known))
 
+    @property
+    def complete(self) -> bool:
+        """Whether every test of the programme was collected, not some files of it alone."""
+        return {number for row in self._rows.values() for number in row.numbers} == FAULTS.keys()
+
     def runs(self, known: str) -> str:
         """Earlier whole runs as they stand on the page, and this one if it was whole."""
         lines = [
             line for line in known.splitlines() if line.startswith("| seed ") and f"| seed {self._seed} " not in line
         ]
-        done = {number for row in self._rows.values() for number in row.numbers}
-        if done == FAULTS.keys() and all(row.result != NOT_RUN for row in self._rows.values()):
+        if self.complete and all(row.result != NOT_RUN for row in self._rows.values()):
             failed = sum(row.result != HELD for row in self._rows.values())
             minutes = (monotonic() - self._began) / 60
             lines.append(f"| seed {self._seed} | {len(self._rows)} | {failed} | {minutes:.0f} |")
@@ -152,9 +156,17 @@ class Programme:
             for row in rows:
                 text = row.text() if row.result != NOT_RUN else earlier.get(row.text().partition(" | ")[0], row.text())
                 lines.append(f"| {number}. {fault} | {text} |")
-            if not rows:
+            others = [] if self.complete else self._others(number, known)
+            lines += others
+            if not rows and not others:
                 lines.append(f"| {number}. {fault} | – | no test yet | | | |")
         return HEAD + "\n".join(lines) + "\n" + RUNS + self.runs(known) + "\n"
+
+    def _others(self, number: int, known: str) -> list[str]:
+        """The lines of a fault whose tests this run did not look for."""
+        mine = {row.text().partition(" | ")[0] for row in self._rows.values()}
+        lines = [line for line in known.splitlines() if line.startswith(f"| {number}. ")]
+        return [line for line in lines if (cells := cells_of(line)) and cells[1] not in mine]
 
 
 def cells_of(line: str) -> list[str]:
