@@ -98,7 +98,6 @@ def _job(job: Job, phase: int, position: int, needs: tuple[str, ...], now: Ms) -
         priority=job.priority,
         digest=_verified(job),
         timing=digest(job.model_dump(mode="json", include=set(TIMED))) if job.cyclic else "",
-        imported=False,
         idle=job.idle,
         at_load=job.cyclic and job.start is Start.AT_LOAD,
         limit_ms=commands * to_ms(job.timeout) + SLACK_MS,

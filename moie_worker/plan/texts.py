@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 _HALF = "\\ud"  # how JSON writes the halves of a sign; two that belong together begin so as well
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 
 def whole(text: str) -> str:
@@ -13,8 +14,8 @@ def whole(text: str) -> str:
 
 def json_of(value: Any) -> str:
     """JSON that whoever is strict about signs can read, as the scripts in Redis are."""
-    text = json.dumps(value)
-    return text if _HALF not in text else json.dumps(_whole(value))
+    text = _COMPACT.encode(value)
+    return text if _HALF not in text else _COMPACT.encode(_whole(value))
 
 
 def _whole(value: Any) -> Any:

@@ -1,8 +1,11 @@
 """Short stories of loading: a plan over another one, in pieces, while work goes on."""
 
+from dataclasses import asdict
+
 import pytest
 
 from moie_worker.errors import NotFoundError, RefusedError
+from moie_worker.plan.definition import canonical
 from moie_worker.plan.flow import Answer
 from moie_worker.plan.limits import BATCH
 from moie_worker.plan.states import Place
@@ -10,6 +13,7 @@ from tests.contract.conftest import ManualRedis
 from tests.contract.model import LEASE, cyclic, job, plan
 from tests.contract.trace import WHO, Trace, ran
 
+RARE = ("signature", "reverified_by", "verifies", "delay_ms")
 MANY = [job(f"j{n:03}", 1) for n in range(600)]
 
 
@@ -271,3 +275,29 @@ def test_a_load_that_must_be_refused_stages_nothing(manual_redis: ManualRedis) -
     assert manual_redis.client.keys(store.key("stage", "*")) == []
     while store.apply():
         pass
+
+
+def test_definitions_that_were_written_in_full_are_no_others(manual_redis: ManualRedis) -> None:
+    """An earlier release left nothing out. A load over its data must not verify everything again."""
+    store = manual_redis.store("full")
+    trace = Trace(store, manual_redis.time, manual_redis.advance, lambda: manual_redis.store("full"))
+    jobs = [
+        job("a", 1),
+        job("b", 1, needs=("a",)),
+        job("c", 1, idle=True),
+        cyclic("x", 1),
+        cyclic("y", 9, at_load=True),
+    ]
+    trace.load(*jobs)
+    trace.do("a")
+    trace.do("x", Place.TIMED)
+    for each in jobs:
+        full = canonical({name: value for name, value in asdict(each).items() if name not in RARE})
+        manual_redis.client.hset(store.key("defs", "1"), each.id, full)
+    before = {view.definition.id: (view.definition, view.attempts, view.revision) for view in store.all_jobs()}
+    places = {name: trace.place(name) for name in "ac"}
+    trace.load(*jobs)
+    assert {view.definition.id: (view.definition, view.attempts, view.revision) for view in store.all_jobs()} == before
+    assert {name: trace.place(name) for name in "ac"} == places
+    trace.do("b")
+    assert trace.place("b") is Place.COMPLETED

@@ -1,16 +1,18 @@
 """The steps of an attempt, one script each."""
 
-import json
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
 from moie_worker.adapters.redis.base import Base
 from moie_worker.plan.definition import Definition
 from moie_worker.plan.flow import Answer, Attempt, Hint, Reserved, Settlement
+from moie_worker.plan.texts import json_of
 from moie_worker.plan.times import Ms, to_ms
 
 APART = ("evidence", "receipt")  # JSON that is kept as it comes: no script reads it
+_USUAL = {field.name: field.default for field in fields(Settlement) if field.name not in APART}
 
 
 class Steps(Base):
@@ -46,7 +48,7 @@ class Steps(Base):
 
     def settle(self, settlements: Sequence[Settlement], hint: Hint, done: bool) -> list[Answer]:
         """End attempts. `done` says that this was the last of the hint, which frees its slot."""
-        texts = [text for each in settlements for text in (json.dumps(_fields(each)), each.evidence, each.receipt)]
+        texts = [text for each in settlements for text in (json_of(_fields(each)), each.evidence, each.receipt)]
         return [Answer(a) for a in self.call("settle", [hint.queue, hint.id, int(done), *texts])]
 
     def release(self, tokens: Sequence[str], hint: Hint, done: bool) -> None:
@@ -85,4 +87,6 @@ def _attempt(row: Sequence[Any]) -> Attempt:
 
 
 def _fields(settlement: Settlement) -> dict[str, Any]:
-    return {name: getattr(settlement, name) for name in Settlement.__slots__ if name not in APART}
+    """What differs from what is usual; lua/settle.lua knows that."""
+    told = ((name, getattr(settlement, name), usual) for name, usual in _USUAL.items())
+    return {name: value for name, value, usual in told if value != usual}

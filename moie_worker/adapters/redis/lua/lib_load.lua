@@ -168,7 +168,7 @@ local function apply(job)
     if st then remove(job, st) end
     return
   end
-  local new = cjson.decode(new_text)
+  local new = definition_of(new_text)
   local saved = restoring and redis.call('HGET', p .. 'restored', job)
   if saved then return restore(job, st, new, saved) end
   if st then replace(job, st, new_text, new) else add(job, new) end

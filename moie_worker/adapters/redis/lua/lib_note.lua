@@ -7,9 +7,10 @@ local function is_act(event)
 end
 
 local function journal_note(p, event, name, who, why, data)
-  local fields = { 'event', event, 'job', name, 'who', who, 'why', why, 'data', data }
-  local id = redis.call('XADD', p .. 'journal', 'MAXLEN', '~', LIMITS.JOURNAL_KEPT, '*', unpack(fields))
+  local id = redis.call('XADD', p .. 'journal', 'MAXLEN', '~', LIMITS.JOURNAL_KEPT, '*', 'event', event, 'job', name,
+    'who', who, 'why', why, 'data', data)
   if not is_act(event) then return end
+  local fields = {'event', event, 'job', name, 'who', who, 'why', why, 'data', data}
   local kept = redis.pcall('XADD', p .. 'acts', 'MAXLEN', '~', LIMITS.ACTS_KEPT, id, unpack(fields))
   if kept.err then -- somebody dropped the journal, and a clock went back: ids begin anew
     redis.call('XADD', p .. 'acts', 'MAXLEN', '~', LIMITS.ACTS_KEPT, '*', unpack(fields))

@@ -55,10 +55,18 @@ local function keep_text(job, drev, packed)
   redis.call('HSET', p .. 'defs:' .. text(drev), job, packed)
 end
 
+-- What a definition leaves out, see plan/definition.py.
+local LEFT_OUT = {__index = {cyclic = false, needs = {}, priority = 0, timing = '', imported = false, idle = false,
+  at_load = false, period_ms = 0, delay_ms = 0}}
+
+local function definition_of(packed)
+  return setmetatable(cjson.decode(packed), LEFT_OUT)
+end
+
 local function definition(job, st)
   local packed = definition_text(job, st.drev)
   local known = decoded[st.drev]
-  if not known[job] then known[job] = cjson.decode(packed) end
+  if not known[job] then known[job] = definition_of(packed) end
   return known[job]
 end
 
@@ -69,9 +77,9 @@ local function read_texts(jobs, drev)
 end
 
 -- Reads what the next steps will ask for, some hundred jobs at most: a command for each job costs more than its answer.
-local function read_ahead(jobs)
-  if #jobs < 2 then return end
+local function read_states(jobs)
   local of = {}
+  if #jobs < 2 then return of end
   for i, packed in ipairs(redis.call('HMGET', STATE, unpack(jobs))) do
     local st = packed and unpack_state(packed)
     ahead[jobs[i]] = st
@@ -80,16 +88,22 @@ local function read_ahead(jobs)
       table.insert(of[st.drev], jobs[i])
     end
   end
-  for drev, those in pairs(of) do read_texts(those, drev) end
+  return of
+end
+
+-- The same, with their definitions.
+local function read_ahead(jobs)
+  for drev, those in pairs(read_states(jobs)) do read_texts(those, drev) end
 end
 
 -- Counts by phase, class and place; and of each phase, how many of its jobs are still to be done.
 local function count(def, place, by)
   local phase = text(def.phase)
-  local field = phase .. ':' .. (def.verifies and 'look' or def.cyclic and 'cyclic' or 'job') .. ':' .. place
+  local field = phase .. (def.verifies and ':look:' or def.cyclic and ':cyclic:' or ':job:') .. place
   counted[field] = (counted[field] or 0) + by
   if not def.cyclic and place ~= 'completed' then
-    counted[phase .. ':open'] = (counted[phase .. ':open'] or 0) + by
+    local open = phase .. ':open'
+    counted[open] = (counted[open] or 0) + by
   end
 end
 

@@ -4,7 +4,7 @@
 -- RETURNS nothing
 -- USES time dead runs state phase move
 local key, latest = p .. 'sent:' .. ARGV[1], 0
-read_ahead({unpack(ARGV, 3)})
+read_states({unpack(ARGV, 3)})
 for i = 3, #ARGV do
   local st = read_state(ARGV[i])
   if st and st.place == 'sent' then

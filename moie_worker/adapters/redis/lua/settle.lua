@@ -73,7 +73,7 @@ local function settle(this, evidence, receipt, record, job, st, def)
     st.solo = 0
     learn(st, def, this.duration_ms)
   end
-  if this.run ~= cjson.null then log_run(job, this.run, this.measured) end
+  if this.run ~= nil then log_run(job, this.run, this.measured) end
   if receipt ~= '' then redis.call('XADD', p .. 'receipts', '*', 'r', receipt) end
   -- The receipt says that a look held; that an attempt was put off is said where it is decided.
   if not (def.verifies and this.outcome == 'passed') and not (nothing and not this.fresh) then
@@ -89,9 +89,12 @@ local function settle(this, evidence, receipt, record, job, st, def)
   return 'settled'
 end
 
+-- What a settlement leaves out, see plan/flow.py.
+local USUAL = {__index = {due = 0, slot = 0, fresh = false, reason = '', message = '', measured = '{}', duration_ms = 0}}
+
 local settlements, tokens = {}, {}
 for i = 4, #ARGV, 3 do
-  local this = cjson.decode(ARGV[i])
+  local this = setmetatable(cjson.decode(ARGV[i]), USUAL)
   settlements[#settlements + 1], tokens[#tokens + 1] = this, this.token
 end
 read_attempts_ahead(tokens)
