@@ -1,6 +1,6 @@
 """Whether the system is well: the heartbeat, who works, and everything that runs again and again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -10,8 +10,9 @@ from moie_worker.plan.flow import Overview
 from moie_worker.plan.health import heartbeat_health, history_of, job_health
 from moie_worker.plan.letters import RunHistory, Watched
 from moie_worker.plan.states import Health, Place
-from moie_worker.plan.status import Crew, CyclicStanding
+from moie_worker.plan.status import Crew, CyclicStanding, unserved
 from moie_worker.plan.status_fields import cyclic_fields
+from moie_worker.plan.texts import plural
 
 UNTIMED = timedelta(minutes=10)  # the interval of a watched task that does not say its own
 WELL = (Health.HEALTHY, Health.UNKNOWN)  # what has not run yet is no illness
@@ -38,6 +39,7 @@ class Checkup:
     cyclic: Sequence[CyclicStanding]
     periodic: Sequence[Periodic]
     unsealed: str = ""  # what is wrong with the receipts
+    refused: str = ""  # what workers would not run, and why
 
     @property
     def health(self) -> Health:
@@ -57,18 +59,33 @@ class Checkup:
         return sum(number for (_, _, place), number in self.overview.counts.items() if place is Place.DEAD)
 
     @property
+    def idle_queues(self) -> list[str]:
+        """Queues of the plan that no worker serves, where there are workers at all."""
+        return unserved(self.overview, self.crew) if self.crew.workers else []
+
+    @property
+    def wrong_with_plan(self) -> Iterator[tuple[str, str]]:
+        """What is wrong with the plan as a whole: what it is about, and what to know of it."""
+        for queue, breaker in self.overview.stopped.items():
+            yield "stopped", stopped_line(queue, breaker)
+        for queue in self.idle_queues:
+            yield f"queue {queue}", f"no worker serves it: celery -A moie_worker worker -Q {queue}"
+        if self.overview.regressed:
+            yield "regressed", f"{plural(self.overview.regressed, 'job')}: `moie status` names them"
+        if self.given_up:
+            yield "given up", f"{plural(self.given_up, 'job')}: `moie jobs --place dead`"
+        if self.refused:
+            yield "refused", self.refused
+        if self.unsealed:
+            yield "receipts", self.unsealed
+
+    @property
     def problems(self) -> list[str]:
         """One line for each thing that is wrong."""
         found = [f"heartbeat: {self.heartbeat_message}"] if self.heartbeat not in WELL else []
         if self.heartbeat is not Health.UNKNOWN and not self.crew.workers:
             found.append("workers: none is there")
-        found += [stopped_line(queue, breaker) for queue, breaker in self.overview.stopped.items()]
-        if self.overview.regressed:
-            found.append(f"regressed: {self.overview.regressed} jobs that were verified, see `moie status`")
-        if self.given_up:
-            found.append(f"given up: {self.given_up} jobs, see `moie jobs --place dead`")
-        if self.unsealed:
-            found.append(f"receipts: {self.unsealed}")
+        found += [f"{what}: {message}" for what, message in self.wrong_with_plan]
         found += [f"worker {name}: is gone without a word" for name in self.crew.workers_gone]
         found += [f"beat {name}: is gone without a word" for name in self.crew.beats_gone]
         found += [f"{job.view.definition.id}: {job.message}" for job in self.cyclic if job.health not in WELL]
@@ -82,11 +99,12 @@ def checkup(
     cyclic: Sequence[CyclicStanding],
     watched: Sequence[tuple[Watched, RunHistory]],
     unsealed: str = "",
+    refused: str = "",
 ) -> Checkup:
     """Judge everything by the one set of rules."""
     health, message = heartbeat_health(overview.flags.last_heartbeat, overview.now, stale_after)
     periodic = [_periodic(one, runs, overview.now) for one, runs in watched]
-    return Checkup(overview, health, message, crew, cyclic, periodic, unsealed)
+    return Checkup(overview, health, message, crew, cyclic, periodic, unsealed, refused)
 
 
 def _periodic(watched: Watched, runs: RunHistory, now: int) -> Periodic:
@@ -107,6 +125,7 @@ def checkup_document(found: Checkup) -> dict[str, Any]:
         "beats": len(found.crew.beats),
         "beats_gone": list(found.crew.beats_gone),
         "stopped_queues": stopped_fields(found.overview),
+        "queues_without_worker": found.idle_queues,
         "problems": found.problems,
         "jobs": [*map(cyclic_fields, found.cyclic), *map(_periodic_fields, found.periodic)],
     }

@@ -78,6 +78,7 @@ class Status:
     cyclic: Sequence[CyclicStanding] = ()
     regressed: Sequence[Regression] = ()  # some of those that hold no more
     receipts: ReceiptState | None = None
+    refused: str = ""  # what workers would not run, and why
 
     @property
     def sovereign(self) -> bool:
@@ -99,11 +100,16 @@ class Status:
     @property
     def idle_queues(self) -> list[str]:
         """Queues of the plan that no living worker serves."""
-        return [queue for queue in self.overview.queues if slots(self.crew.workers, queue) == 0]
+        return unserved(self.overview, self.crew)
 
     def count(self, *places: Place) -> int:
         """How many jobs are in some places."""
         return count(self.overview, places)
+
+
+def unserved(overview: Overview, crew: Crew) -> list[str]:
+    """Queues of the plan that no living worker serves."""
+    return [queue for queue in overview.queues if slots(crew.workers, queue) == 0]
 
 
 def is_sovereign(overview: Overview) -> bool:

@@ -46,6 +46,7 @@ def status_document(status: Status) -> dict[str, Any]:
         "beats_gone": list(status.crew.beats_gone),
         "queues_without_worker": status.idle_queues,
         "stopped_queues": stopped_fields(overview),
+        "refused": status.refused or None,
         "unreadable": [asdict(one) for one in overview.unreadable],
         "phases": [phase_fields(phase) for phase in status.phases],
         "receipts": None if status.receipts is None else status.receipts.fields(),

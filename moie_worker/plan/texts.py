@@ -1,10 +1,18 @@
-"""Texts that can be sent, stored and read again: half a sign, as in a file name that is no UTF-8, is none."""
+"""Texts that can be sent, stored and read again: half a sign, as in a file name that is no UTF-8, is none.
+
+And words that many texts need.
+"""
 
 import json
 from typing import Any
 
 _HALF = "\\ud"  # how JSON writes the halves of a sign; two that belong together begin so as well
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 job`, `2 jobs`"""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def whole(text: str) -> str:

@@ -92,7 +92,7 @@ def endless(farm: Farm) -> Change:
 
 
 def test_of_what_was_forged_in_redis_nothing_is_executed_and_the_rest_goes_on(
-    farm: Farm, users: Users, ops: KeySigner
+    farm: Farm, users: Users, ops: KeySigner, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     eve = KeyFolder(farm.directory / "eve").make("ops", Role.AUTHOR)
     cyclic = {"status": "cyclic", "schedule": {"every": "1s"}}
@@ -120,6 +120,11 @@ def test_of_what_was_forged_in_redis_nothing_is_executed_and_the_rest_goes_on(
     assert len(letters) == 4
     assert all(head.reason.startswith("refused: ") and head.deaths == 1 for head in letters)
     assert set(farm.server.client.hgetall("moie:alerts")) == {"refused:test", "refused:hers"}
+    monkeypatch.setenv("MOIE_REDIS_URL", farm.server.url)
+    monkeypatch.setenv("MOIE_PLAN", "hers")
+    assert "REFUSED   plan hers: " in cli.says("status")
+    assert cli.json("status")["refused"].startswith("plan hers: refused: ")
+    assert "refused: unhealthy - plan hers: refused: " in cli.run("health").stdout
 
 
 def test_a_refused_job_runs_once_its_plan_is_signed_and_its_letter_replayed(farm: Farm, ops: KeySigner) -> None:

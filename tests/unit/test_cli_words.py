@@ -202,7 +202,7 @@ def test_health_is_unknown_before_the_first_heartbeat_and_healthy_after_it() -> 
     store.beat("", "ops")
     assert checked(store, CREW).health is Health.HEALTHY
     store.regressed["a"] = store.now
-    assert checked(store, CREW).problems == ["regressed: 1 jobs that were verified, see `moie status`"]
+    assert checked(store, CREW).problems == ["regressed: 1 job: `moie status` names them"]
     del store.regressed["a"]
 
 
@@ -223,8 +223,23 @@ def test_a_queue_that_is_stopped_is_unhealthy() -> None:
     store.beat("", "ops")
     store.breakers["scan"] = Breaker((("a", True),), store.now, 30_000, store.now + 30_000, "", "no such file")
     (problem,) = checked(store, CREW).problems
-    assert problem.startswith("queue scan is stopped: 1 of its last 1 attempts")
+    assert problem.startswith("stopped: queue scan is stopped: 1 of its last 1 attempts")
     assert [one["queue"] for one in checkup_document(checked(store, CREW))["stopped_queues"]] == ["scan"]
+
+
+def test_a_queue_that_nobody_serves_is_unhealthy_and_named_once() -> None:
+    store = loaded({"id": 1, "name": "ONE", "jobs": [job("a"), job("b", queue="gpu")]})
+    store.beat("", "ops")
+    assert checked(store, CREW).problems == ["queue gpu: no worker serves it: celery -A moie_worker worker -Q gpu"]
+    assert checkup_document(checked(store, CREW))["queues_without_worker"] == ["gpu"]
+    assert checked(store, Crew()).problems == ["workers: none is there"]
+
+
+def test_what_workers_refuse_is_unhealthy() -> None:
+    store = loaded({"id": 1, "name": "ONE", "jobs": [job("a")]})
+    store.beat("", "ops")
+    found = checkup(store.overview(), timedelta(minutes=15), CREW, [], [], refused="no trusted author signed it")
+    assert (found.health, found.problems) == (Health.UNHEALTHY, ["refused: no trusted author signed it"])
 
 
 def test_receipts_that_nobody_seals_are_unhealthy() -> None:

@@ -6,9 +6,8 @@ import click
 
 from moie_worker.alerts.unsealed import unsealed
 from moie_worker.doors.cli.desk import Desk, reads
-from moie_worker.doors.cli.output import HEALTH_STYLES, Line, Styled, plural, print_json, print_lines
-from moie_worker.doors.cli.status import read_crew, read_cyclic
-from moie_worker.plan.breaker import stopped_line
+from moie_worker.doors.cli.output import HEALTH_STYLES, Line, Styled, print_json, print_lines
+from moie_worker.doors.cli.status import read_crew, read_cyclic, read_refused
 from moie_worker.plan.checkup import Checkup, checkup, checkup_document
 from moie_worker.plan.health import status_line
 from moie_worker.plan.states import Health
@@ -19,7 +18,7 @@ EXIT_CODES = {Health.HEALTHY: 0, Health.UNHEALTHY: 1, Health.STALE: 1, Health.UN
 @click.command("health")
 @reads
 def health_command(desk: Desk, as_json: bool) -> None:
-    """Whether all is well: heartbeat, workers, beats, queues, what was given up, cyclic jobs, watched periodic tasks.
+    """Whether all is well: heartbeat, workers, beats, queues, what was given up or refused, cyclic jobs, watched tasks.
 
     Exit code 0 healthy, 1 not, 2 unknown (no heartbeat yet, or nothing to judge), 3 Redis out of reach.
     """
@@ -42,6 +41,7 @@ def read_checkup(desk: Desk) -> Checkup:
         read_cyclic(desk, overview.now),
         [(watched, log.history(watched.name)) for watched in log.watched()],
         unsealed(desk.store, overview.now, limit),
+        read_refused(desk),
     )
 
 
@@ -50,16 +50,8 @@ def _lines(found: Checkup) -> Iterator[Line]:
     yield _line("heartbeat", found.heartbeat, found.heartbeat_message)
     yield _presence("workers", len(found.crew.workers), found.crew.workers_gone)
     yield _presence("beats", len(found.crew.beats), found.crew.beats_gone)
-    for queue, breaker in found.overview.stopped.items():
-        yield _line("queue " + queue, Health.UNHEALTHY, stopped_line(queue, breaker))
-    if found.overview.regressed:
-        yield _line(
-            "regressed", Health.UNHEALTHY, f"{plural(found.overview.regressed, 'job')}: `moie status` names them"
-        )
-    if found.given_up:
-        yield _line("given up", Health.UNHEALTHY, f"{plural(found.given_up, 'job')}: `moie jobs --place dead`")
-    if found.unsealed:
-        yield _line("receipts", Health.UNHEALTHY, found.unsealed)
+    for what, message in found.wrong_with_plan:
+        yield _line(what, Health.UNHEALTHY, message)
     for job in found.cyclic:
         yield _line(job.view.definition.id, job.health, job.message)
     for task in found.periodic:

@@ -13,12 +13,13 @@ from moie_worker import settings
 from moie_worker.doors.cli.checks import run_all
 from moie_worker.doors.cli.desk import json_option
 from moie_worker.doors.cli.files import read_document, shown
-from moie_worker.doors.cli.output import Styled, plural, print_json, print_table
+from moie_worker.doors.cli.output import Styled, print_json, print_table
 from moie_worker.heart.checks import check_of
 from moie_worker.plan.lint.prove import CHECK, check_text, flaky, negative, proven
 from moie_worker.plan.lint.report import Finding, finding_document, lint
 from moie_worker.plan.model import Job, Plan
 from moie_worker.plan.policies import Decision, foresee
+from moie_worker.plan.texts import plural
 from moie_worker.wiring import System
 
 HEADERS = ("job", "rule", "message")

@@ -184,8 +184,3 @@ def one_line(text: str, most: int = 200) -> str:
     """The first line, shortened."""
     line = text.strip().partition("\n")[0]
     return line if len(line) <= most else line[: most - 1] + "…"
-
-
-def plural(number: int, noun: str) -> str:
-    """`1 job`, `2 jobs`"""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -9,7 +9,7 @@ from moie_worker.adapters.keys import KeySigner
 from moie_worker.doors.cli.acting import confirm
 from moie_worker.doors.cli.desk import Desk, acts, json_option
 from moie_worker.doors.cli.files import read_document
-from moie_worker.doors.cli.output import plural, print_json, progress_bar
+from moie_worker.doors.cli.output import print_json, progress_bar
 from moie_worker.doors.cli.policies import say_policies
 from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart.trust import signed
@@ -21,6 +21,7 @@ from moie_worker.plan.model import Plan
 from moie_worker.plan.reading import Imported
 from moie_worker.plan.report import ImportReport
 from moie_worker.plan.snapshot import Kind
+from moie_worker.plan.texts import plural
 from moie_worker.plan.times import ms_of
 from moie_worker.wiring import System
 

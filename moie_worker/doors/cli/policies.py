@@ -6,12 +6,13 @@ import click
 
 from moie_worker import settings
 from moie_worker.doors.cli.desk import Desk, json_option, reads
-from moie_worker.doors.cli.output import Styled, clock_time, plural, print_json, print_table
+from moie_worker.doors.cli.output import Styled, clock_time, print_json, print_table
 from moie_worker.errors import NotFoundError
 from moie_worker.plan.limits import DECISIONS
 from moie_worker.plan.model import Job, Plan
 from moie_worker.plan.policies import Decision, Facts, Policies, Policy, deciding, facts_of, foresee
 from moie_worker.plan.status_fields import time_or_none
+from moie_worker.plan.texts import plural
 from moie_worker.ports import Decided, Effect
 from moie_worker.wiring import System
 

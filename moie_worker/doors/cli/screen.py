@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from moie_worker.doors.cli.output import HEALTH_STYLES, Line, Styled, ago, clock_time, one_line, plural, span, took
+from moie_worker.doors.cli.output import HEALTH_STYLES, Line, Styled, ago, clock_time, one_line, span, took
 from moie_worker.plan.breaker import stopped_line
 from moie_worker.plan.health import figures, history_of
 from moie_worker.plan.presence import slots
@@ -10,6 +10,7 @@ from moie_worker.plan.receipt_state import ReceiptState
 from moie_worker.plan.regression import line
 from moie_worker.plan.states import Health, PhaseStatus, Place
 from moie_worker.plan.status import DUE, IMPORTED, CyclicStanding, PhaseStanding, Status, all_verified, last_message
+from moie_worker.plan.texts import plural
 from moie_worker.plan.times import Ms
 
 LABEL = 15
@@ -59,6 +60,8 @@ def _banners(status: Status) -> Iterator[Styled]:
         yield Styled(f"UNREADABLE   {one_line(told, 500)}", "bold red")
     for queue, breaker in status.overview.stopped.items():
         yield Styled(f"STOPPED   {one_line(stopped_line(queue, breaker), 500)}", "bold red")
+    if status.refused:
+        yield Styled(f"REFUSED   {one_line(status.refused, 500)}", "bold red")
     for regression in status.regressed[:REGRESSIONS_SHOWN]:
         yield Styled(one_line(line(regression), 500), "bold red")
     if status.overview.regressed > REGRESSIONS_SHOWN:

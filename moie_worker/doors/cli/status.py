@@ -17,6 +17,7 @@ from moie_worker.doors.cli.output import (
 from moie_worker.doors.cli.screen import status_screen
 from moie_worker.errors import InputError, MoieError
 from moie_worker.plan.receipt_state import ReceiptState, receipt_state
+from moie_worker.plan.signing import ALERT
 from moie_worker.plan.states import Place
 from moie_worker.plan.status import Crew, CyclicStanding, Status, cyclic_standing, phase_standings
 from moie_worker.plan.status_fields import status_document
@@ -50,6 +51,7 @@ def read_status(desk: Desk) -> Status:
         cyclic=read_cyclic(desk, overview.now, SHOWN),
         regressed=desk.store.regressions(SHOWN) if overview.regressed else (),
         receipts=read_receipts(desk),
+        refused=read_refused(desk),
     )
 
 
@@ -60,6 +62,11 @@ def read_receipts(desk: Desk) -> ReceiptState:
         return receipt_state(store.last_seal(), kept, desk.plan, desk.system.receipt_keys().verify)
     except InputError as error:  # of a key in a file
         return ReceiptState(kept, problem=str(error))
+
+
+def read_refused(desk: Desk) -> str:
+    """What the alert says that stands while workers would not run something of the plan; empty without one."""
+    return desk.system.alerts.standing().get(f"{ALERT}{desk.plan}", "")
 
 
 def read_crew(desk: Desk) -> Crew:
