@@ -22,9 +22,9 @@ class Problem(str):
 class DocumentError(InputError):
     """A plan document with at least one problem; every problem names its path."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[Problem], message: str = "") -> None:
         self.problems = problems
-        super().__init__("\n".join(problems))
+        super().__init__(message or "\n".join(problems))
 
 
 class NotFoundError(MoieError):

@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
@@ -31,6 +32,7 @@ from moie_worker.doors.periodic import longest_gap
 from moie_worker.doors.state import same_redis, system_of
 from moie_worker.errors import MoieError, UnreachableError
 from moie_worker.heart.dispatch import Dispatcher
+from moie_worker.heart.quietly import Complaints
 from moie_worker.plan.chain import DEFAULT_QUEUE, Pulse, Station
 from moie_worker.plan.presence import Beat
 from moie_worker.plan.times import Ms
@@ -86,6 +88,10 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
         return slots.sent_to(self.app)
 
     @cached_property
+    def _complaints(self) -> Complaints:
+        return Complaints(time.monotonic)
+
+    @cached_property
     def _others(self) -> OtherBeats:
         return OtherBeats()
 
@@ -113,13 +119,17 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
     def tick(self, *_: Any, **__: Any) -> float:
         """Fire what is due, then wait for a ring or the next due time. Never raises; returns the pause in seconds."""
         try:
-            return self._tick()
+            pause = self._tick()
         except MoieError as error:
-            log.error("beat: %s", error)
+            if self._complaints.due(str(error)):
+                log.error("beat: %s; it tries again every %g s", error, ERROR_PAUSE_S)
             if isinstance(error, UnreachableError) and self._dispatcher is not None:
                 self._dispatcher.away()
         except Exception:
             log.exception("beat: a tick met an error and is tried again")
+        else:
+            self._complaints.over()
+            return pause
         return ERROR_PAUSE_S
 
     def _tick(self) -> float:

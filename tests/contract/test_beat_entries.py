@@ -16,6 +16,7 @@ from moie_worker.adapters.redis.fleet import RedisFleet
 from moie_worker.doors.entries import Due, key_before
 from moie_worker.doors.hints import WORK
 from moie_worker.doors.scheduler import PlanScheduler
+from moie_worker.errors import UnreachableError
 from moie_worker.plan.presence import Beat
 
 SOON = timedelta(milliseconds=2)
@@ -209,3 +210,21 @@ def test_beats_that_have_entries_in_common_and_other_brokers_are_told_of_once(
         beat.tick()
     assert tell("Celery('name')") == times
     assert tell("pass") == 0
+
+
+def test_what_goes_wrong_at_every_tick_is_said_once_until_it_was_over(
+    shop: Shop, tell: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beat = shop.beat(hourly=3600.0)
+    with monkeypatch.context() as broken:
+        broken.setattr(beat._entries, "peek", refused)
+        assert [beat.tick(), beat.tick(), beat.tick()] == [1.0] * 3
+        assert tell("WRONGPASS") == 1
+    assert beat.tick() == 0.0
+    monkeypatch.setattr(beat._entries, "peek", refused)
+    beat.tick()
+    assert tell("beat: Redis says WRONGPASS; it tries again every 1 s") == 2
+
+
+def refused(_: object) -> None:
+    raise UnreachableError("Redis says WRONGPASS")

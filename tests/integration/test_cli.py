@@ -58,8 +58,17 @@ def test_validate_prints_how_a_document_was_understood_and_touches_nothing(
     assert "version 2: " in done.stderr
     assert 'note: phases[0].status: was "active"; by its jobs the phase is completed' in done.stderr
     assert "warning: phases: phase ids 3, 4 are missing" in done.stderr
-    assert cli.json("validate", str(V2))["version"] == 2
+    assert cli.json("validate", str(V2)) | {"valid": True, "version": 2, "jobs": 5} == cli.json("validate", str(V2))
     assert redis_client.dbsize() == 0
+
+
+def test_a_script_that_validates_a_bad_plan_is_told_what_is_wrong_with_it(cli: Cli, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("version: 3\nphases: [{id: 1, name: ONE, jobs: [{id: a, task: t, verify: x}]}]\n")
+    done = cli.run("validate", str(bad), "--json")
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["valid"], done.stderr) == (2, False, "")
+    assert cli.fails(2, "validate", str(bad)) == f"Error: {bad}: {told['problems'][0]}\n"
 
 
 def test_loading_again_prints_what_changes(cli: Cli, plan: Path) -> None:

@@ -16,7 +16,7 @@ from moie_worker.plan.validate import Checker
 def read_document(file: str, data: bytes | None = None) -> Imported:
     """The plan in a file, `-` for standard input, or in `data` that was read from it.
 
-    Raises InputError naming the file and every problem.
+    Raises DocumentError naming the file and every problem, InputError for a file that cannot be read.
     """
     data = read_bytes(file) if data is None else data
     try:
@@ -25,13 +25,15 @@ def read_document(file: str, data: bytes | None = None) -> Imported:
         raise refused(file, error) from error
 
 
-def refused(file: str, error: DocumentError) -> InputError:
+def refused(file: str, error: DocumentError) -> DocumentError:
     """The problems of a document under the name of its file."""
     if len(error.problems) == 1:
         only = error.problems[0]
-        return InputError(only if only.startswith(f"{shown(file)}: ") else f"{shown(file)}: {only}")
+        told = only if only.startswith(f"{shown(file)}: ") else f"{shown(file)}: {only}"
+        return DocumentError(error.problems, told)
     listed = "\n".join(f"  {problem}" for problem in error.problems)
-    return InputError(f"{shown(file)} has {len(error.problems)} problems; nothing was changed:\n{listed}")
+    told = f"{shown(file)} has {len(error.problems)} problems; nothing was changed:\n{listed}"
+    return DocumentError(error.problems, told)
 
 
 def read_bytes(file: str) -> bytes:

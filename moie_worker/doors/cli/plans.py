@@ -11,7 +11,7 @@ from moie_worker.doors.cli.desk import Desk, acts, json_option
 from moie_worker.doors.cli.files import read_document
 from moie_worker.doors.cli.output import print_json, progress_bar
 from moie_worker.doors.cli.policies import say_policies
-from moie_worker.errors import MoieError, UnreachableError
+from moie_worker.errors import DocumentError, MoieError, UnreachableError
 from moie_worker.heart.trust import signed
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.definition import Compiled, Definition, canonical
@@ -37,12 +37,18 @@ def validate_command(file: str, as_json: bool) -> None:
     """Say all that is wrong with the plan document FILE (`-`: standard input). Nothing is loaded or changed.
 
     Prints which version it is and why, what older versions lack and was filled in, and warnings. Exit code 2 when it
-    cannot be accepted.
+    cannot be accepted; `--json` says then what is wrong, too.
     """
-    found = read_document(file)
+    try:
+        found = read_document(file)
+    except DocumentError as error:
+        if not as_json:
+            raise
+        print_json({"valid": False, "problems": error.problems})
+        raise click.exceptions.Exit(error.exit_code) from error
     jobs = sum(1 for _ in found.plan.jobs())
     if as_json:
-        print_json(_report_document(found.report) | {"phases": len(found.plan.phases), "jobs": jobs})
+        print_json({"valid": True} | _report_document(found.report) | {"phases": len(found.plan.phases), "jobs": jobs})
         return
     say_report(found.report)
     counted = f"{plural(len(found.plan.phases), 'phase')}, {plural(jobs, 'job')}"
