@@ -179,11 +179,12 @@ def _places(status: Status) -> Iterator[Styled]:
         ("waiting", status.count(Place.WAITING), "yellow"),
         ("later", status.count(Place.TIMED), ""),
         ("blocked", status.count(Place.PARKED), ""),
-        ("dead", status.overview.dead_letters, "bold red"),
     )
-    for position, (name, number, style) in enumerate(counted):
-        yield Styled(" · " if position else "", "dim")
+    for name, number, style in counted:
         yield Styled(f"{number} {name}", style if number else "dim")
+        yield Styled(" · ", "dim")
+    letters = status.overview.dead_letters
+    yield Styled(plural(letters, "dead letter"), "bold red" if letters else "dim")
 
 
 def _workers(status: Status) -> Iterator[Styled]:
