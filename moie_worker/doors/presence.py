@@ -42,7 +42,7 @@ class Presence(threading.Thread):
     @classmethod
     def start_for(cls, system: System, consumer: Any) -> None:
         """Begin for the worker whose consumer is ready."""
-        cls.current = cls(system, describe(consumer, system.fleet.now()))
+        cls.current = cls(system, describe(consumer, system.fleet.now(), _authors(system)))
         cls.current.start()
 
     @classmethod
@@ -102,7 +102,7 @@ class Presence(threading.Thread):
             log.exception("the timer of %s met an error", self._worker.name)
 
 
-def describe(consumer: Any, now: int) -> Worker:
+def describe(consumer: Any, now: int, authors: tuple[str, ...] | None) -> Worker:
     """What a worker is, from its consumer."""
     return Worker(
         name=str(consumer.hostname),
@@ -112,7 +112,12 @@ def describe(consumer: Any, now: int) -> Worker:
         slots=slots_of(int(consumer.controller.concurrency)),
         started_at=now,
         process=identity(os.getpid()) or "",
+        authors=authors,
     )
+
+
+def _authors(system: System) -> tuple[str, ...] | None:
+    return tuple(sorted(key.id for key in system.trusted_authors)) if system.signatures_required else None
 
 
 def slots_of(concurrency: int) -> int:

@@ -11,7 +11,7 @@ from moie_worker.plan.flow import Overview
 from moie_worker.plan.health import heartbeat_health
 from moie_worker.plan.invariants import Audit, Broken
 from moie_worker.plan.pace import Pace
-from moie_worker.plan.presence import Beat
+from moie_worker.plan.presence import Beat, Worker
 from moie_worker.plan.proof import Verdict
 from moie_worker.plan.receipt_state import ReceiptState
 from moie_worker.plan.signing import NOBODY_TRUSTED
@@ -170,16 +170,28 @@ def heartbeat_finding(overview: Overview, beats: Sequence[Beat], pace: Pace) -> 
     return Finding("heartbeat", Level.FAULT if health is Health.STALE else Level.OK, message)
 
 
-def trust_finding(authors: Sequence[str], required: bool) -> Finding:
-    """Whether workers of this machine execute signed jobs only."""
-    if required and not authors:
+def trust_finding(authors: Mapping[str, str], required: bool, workers: Sequence[Worker]) -> Finding:
+    """Whether signed jobs only are executed: by this machine's settings, and as the workers that live say.
+
+    `authors` are the names of those that are trusted here, by the ids of their keys.
+    """
+    lax = ", ".join(worker.name for worker in workers if worker.authors is None)
+    if not required:
+        if workers and not lax:
+            return Finding("signatures", Level.OK, "required by every worker that lives, not on this machine")
+        wrong = "not required: whoever can write to Redis can have workers run commands. "
+        return Finding("signatures", Level.NOTE, f"{wrong}`moie keys trust FILE` on every machine with a worker")
+    if not authors:
         return Finding("signatures", Level.FAULT, f"required, and {NOBODY_TRUSTED}")
-    told = f"required: only what these authors signed is executed on this machine: {', '.join(authors)}"
-    wrong = (
-        "not required: whoever can write to Redis can have workers run commands. "
-        "`moie keys trust FILE` on every machine with a worker"
-    )
-    return _judged("signatures", bool(authors), told, wrong, Level.NOTE)
+    if lax:
+        wrong = f"required on this machine, and {lax} looks at none and runs whatever stands in Redis"
+        return Finding("signatures", Level.FAULT, f"{wrong}: `moie keys trust FILE` on its machine, then restart it")
+    others = ", ".join(worker.name for worker in workers if set(worker.authors or ()) != set(authors))
+    named = ", ".join(f"{name} ({key})" for key, name in authors.items())
+    if others:
+        wrong = f"this machine trusts {named}; {others} trusts others, as when it began"
+        return Finding("signatures", Level.WARNING, f"{wrong}: `moie keys list` there, and restart it")
+    return Finding("signatures", Level.OK, f"required: only what these authors signed is executed: {named}")
 
 
 def receipts_finding(state: ReceiptState, verdict: Verdict | None) -> Finding:

@@ -19,6 +19,8 @@ class Worker:
     started_at: Ms
     process: str = ""  # what tells it from another process of that number; empty: it is of an older release
     still_s: float = 0.0  # for how long its loop, which takes messages, had not turned when it said so
+    # Ids of those whose signature lets it execute a job; None: it looks at none, or it is of an older release.
+    authors: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

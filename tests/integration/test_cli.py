@@ -321,6 +321,8 @@ def test_verification_commands_are_tested_and_nothing_changes(
     assert [(one["id"], one["verdict"]) for one in json.loads(done.stdout)] == [
         ("1.1", "pass"), ("1.2", "fail"), ("2.1", "pass"), ("5.1", "pass")
     ]  # fmt: skip
+    assert "password=***" in done.stdout
+    assert "sesame" not in done.stdout
     assert "1 pass" in cli.says("verify", "1.1")
     assert "no job '9'" in cli.fails(1, "verify", "9")
 

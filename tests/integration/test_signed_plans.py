@@ -3,18 +3,23 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import redis
 
 from moie_worker.adapters.keys import KeyFolder, KeySigner, Role
 from moie_worker.adapters.redis.acl import Account
 from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
+from moie_worker.adapters.redis.fleet import RedisFleet
 from moie_worker.adapters.redis.store import RedisStore
 from moie_worker.heart.trust import signed
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.letters import LetterFilter
 from moie_worker.plan.model import Plan
+from moie_worker.plan.presence import Worker
 from moie_worker.plan.states import Place
 from tests.acl_kit import Users, users
 from tests.cli_kit import Cli, cli
@@ -112,6 +117,7 @@ def test_of_what_was_forged_in_redis_nothing_is_executed_and_the_rest_goes_on(
     beats = farm.store.overview().flags.beats
     wait_until(lambda: farm.store.overview().flags.beats >= beats + 3, "heartbeats go on")
     assert sorted(farm.told()) == [["good0"], ["good1"], ["good2"]]
+    assert [worker.authors for worker in farm.fleet.workers()[0]] == [(ops.key_id,)]
     assert len(farm.journal("job.refused")) == 4  # each once: never a loop
     assert farm.places() == {Place.COMPLETED: 3, Place.DEAD: 3, Place.TIMED: 1}
     hers = RedisStore(farm.server.client, "hers")
@@ -164,6 +170,8 @@ def test_a_worker_whose_only_author_was_removed_executes_nothing_and_says_why(fa
 def test_a_worker_that_looks_at_no_signature_says_so(farm: Farm) -> None:
     farm.worker()
     wait_until(lambda: "signatures are NOT checked" in farm.log("w1"), "it says so when it starts")
+    wait_until(lambda: farm.fleet.workers()[0], "it says that it is there")
+    assert [worker.authors for worker in farm.fleet.workers()[0]] == [None]
 
 
 # -- the command line ---------------------------------------------------------------------------------
@@ -200,6 +208,18 @@ def test_the_command_line_runs_nothing_that_a_worker_beside_it_would_refuse(cli:
     assert loaded.exit_code == 0
     assert "workers of this machine refuse it" in loaded.stderr
     assert "job a is not signed" in cli.fails(1, "verify")
+
+
+def test_who_loads_is_told_of_workers_elsewhere_that_will_refuse_it(cli: Cli, redis_client: "redis.Redis") -> None:
+    fleet = RedisFleet(redis_client)
+    cli.says("keys", "make", "ops", "--role", "author")
+    key = cli.json("keys", "list")[0]["id"]
+    there = Worker("w@far", "far", 1, ("default",), 2, 0)
+    fleet.worker_here(there, timedelta(minutes=1))
+    assert "refuses" not in cli.run("load", "-", stdin=PLAN).stderr
+    fleet.worker_here(replace(there, authors=(key,)), timedelta(minutes=1))
+    assert "warning: w@far: refuses it" in cli.run("load", "-", stdin=PLAN).stderr
+    assert "refuses" not in cli.run("load", "-", "--sign-key", "ops", stdin=PLAN).stderr
 
 
 def test_loading_signed_and_unsigned_in_turn_is_an_edit_and_the_same_again_is_none(

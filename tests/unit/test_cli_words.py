@@ -11,7 +11,15 @@ from moie_worker.doors.cli.output import Styled, fitted
 from moie_worker.plan.checkup import Checkup, checkup, checkup_document
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.diff import Diff, definitions, diff
-from moie_worker.plan.doctor import Finding, Level, RedisFacts, crew_findings, extra_findings, redis_findings
+from moie_worker.plan.doctor import (
+    Finding,
+    Level,
+    RedisFacts,
+    crew_findings,
+    extra_findings,
+    redis_findings,
+    trust_finding,
+)
 from moie_worker.plan.flow import Breaker, JournalEntry
 from moie_worker.plan.journal import SENTENCES, journal_fields, line
 from moie_worker.plan.letters import Measured, Run, RunHistory, Watched
@@ -170,6 +178,31 @@ def test_each_weakness_of_a_redis_is_found(facts: RedisFacts, what: str, level: 
 
 WORKER = Worker("w", "h", 1, ("default",), 2, NOW)
 BEAT = Beat("b", "h", 2, NOW)
+
+
+SIGNED = replace(WORKER, authors=("k1",))
+OTHERS = replace(WORKER, authors=("k2",))
+
+
+@pytest.mark.parametrize(
+    ("authors", "required", "workers", "level", "said"),
+    [
+        ({}, False, [], Level.NOTE, "not required: "),
+        ({}, False, [WORKER], Level.NOTE, "not required: "),
+        ({}, False, [SIGNED], Level.OK, "required by every worker that lives"),
+        ({}, False, [SIGNED, replace(WORKER, name="x")], Level.NOTE, "not required: "),
+        ({}, True, [], Level.FAULT, "required, and "),
+        ({"k1": "ops"}, True, [], Level.OK, "ops (k1)"),
+        ({"k1": "ops"}, True, [SIGNED], Level.OK, "ops (k1)"),
+        ({"k1": "ops"}, True, [SIGNED, replace(WORKER, name="x")], Level.FAULT, "and x looks at none"),
+        ({"k1": "ops"}, True, [OTHERS], Level.WARNING, "w trusts others"),
+    ],
+)
+def test_signatures_are_required_where_every_worker_that_lives_says_so(
+    authors: dict[str, str], required: bool, workers: list[Worker], level: Level, said: str
+) -> None:
+    found = trust_finding(authors, required, workers)
+    assert (found.what, found.level, said in found.message) == ("signatures", level, True)
 
 
 def test_missing_workers_beats_and_queues_are_faults() -> None:

@@ -136,7 +136,9 @@ class RedisFleet:
 
 
 def _worker(record: dict[str, Any]) -> Worker:
-    return Worker(**_known(Worker, record) | {"queues": tuple(record["queues"])})
+    authors = record.get("authors")
+    told = {"queues": tuple(record["queues"]), "authors": None if authors is None else tuple(authors)}
+    return Worker(**_known(Worker, record) | told)
 
 
 def _beat_record(beat: Beat) -> dict[str, Any]:

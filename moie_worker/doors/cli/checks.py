@@ -7,12 +7,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 from moie_worker.doors.cli.output import progress_bar
+from moie_worker.heart.redact import evidence_shown
 from moie_worker.ports import Command, Evidence
 from moie_worker.wiring import System
 
 
 def run_all(system: System, name: str, commands: Sequence[Command], side_by_side: int) -> list[Evidence]:
     """Run them all and wait; a guard ends what runs when this process is killed. `name` has no space in it.
+
+    What they print comes back without its secrets, as it would be kept.
 
     Nothing can be run after `system.runner.close()`, which is the caller's to call when all is done.
     """
@@ -30,4 +33,4 @@ def run_all(system: System, name: str, commands: Sequence[Command], side_by_side
 def _followed(found: Iterator[Evidence], advance: Callable[[int], None]) -> Iterator[Evidence]:
     for one in found:
         advance(1)
-        yield one
+        yield evidence_shown(one)

@@ -29,9 +29,8 @@ from moie_worker.plan.doctor import (
     trust_finding,
 )
 from moie_worker.plan.flow import Overview
-from moie_worker.plan.presence import slots
 from moie_worker.plan.proof import verify
-from moie_worker.plan.status import Crew
+from moie_worker.plan.status import Crew, unserved
 
 STYLES = {Level.OK: "green", Level.NOTE: "dim", Level.WARNING: "yellow", Level.FAULT: "bold red"}
 READ = 5_000  # receipts that are verified one by one: a second or two
@@ -64,13 +63,12 @@ def _findings(desk: Desk) -> Iterator[Finding]:
     system = desk.system
     yield from redis_findings(examine(system.client, system.clock))
     yield _broker(desk)
-    yield _trust(desk)
+    overview, crew = desk.store.overview(), read_crew(desk)
+    yield _trust(desk, crew)
     yield from held_findings(system.held())
     for plan, gone in system.all_gone().items():
         yield Finding(f"plan {plan}", Level.FAULT, gone)
-    overview, crew = desk.store.overview(), read_crew(desk)
-    idle = [queue for queue in overview.queues if slots(crew.workers, queue) == 0]
-    yield from crew_findings(crew, overview.queues, idle)
+    yield from crew_findings(crew, overview.queues, unserved(overview, crew))
     yield chain_finding(_sight(desk, overview, crew))
     yield imported_finding(overview)
     yield _receipts(desk)
@@ -81,10 +79,10 @@ def _findings(desk: Desk) -> Iterator[Finding]:
     yield from extra_findings(installed, system.actions.broken)
 
 
-def _trust(desk: Desk) -> Finding:
+def _trust(desk: Desk, crew: Crew) -> Finding:
     try:
-        authors = [f"{key.name} ({key.id})" for key in desk.system.trusted_authors]
-        return trust_finding(authors, desk.system.signatures_required)
+        authors = {key.id: key.name for key in desk.system.trusted_authors}
+        return trust_finding(authors, desk.system.signatures_required, crew.workers)
     except MoieError as error:
         return Finding("signatures", Level.FAULT, str(error))
 

@@ -18,6 +18,7 @@ from moie_worker.plan.definition import Compiled, Definition, canonical
 from moie_worker.plan.diff import Diff, definitions, diff, diff_document
 from moie_worker.plan.flow import Overview
 from moie_worker.plan.model import Plan
+from moie_worker.plan.presence import Worker
 from moie_worker.plan.reading import Imported
 from moie_worker.plan.report import ImportReport
 from moie_worker.plan.snapshot import Kind
@@ -99,13 +100,20 @@ def compiled_for(system: System, found: Imported, author: KeySigner | None) -> C
 
 
 def say_trust(system: System, author: KeySigner | None) -> None:
-    """Who signed; a warning where the workers of this machine will refuse what was loaded."""
+    """Who signed; a warning where workers will refuse what was loaded: those of this machine, or those that live."""
     if author is not None:
         click.echo(f"signed by {author.public.name} ({author.key_id})")
     trusted = system.trusted_authors
     if system.signatures_required and (author is None or author.public not in trusted):
         names = ", ".join(f"{key.name} ({key.id})" for key in trusted) or "nobody (no author is trusted)"
         click.echo(f"  warning: workers of this machine refuse it: they execute what {names} signed only", err=True)
+    elif refusing := [worker.name for worker in system.fleet.workers()[0] if _refuses(worker, author)]:
+        names = ", ".join(refusing)
+        click.echo(f"  warning: {names}: refuses it, as none of the authors that it trusts signed it", err=True)
+
+
+def _refuses(worker: Worker, author: KeySigner | None) -> bool:
+    return worker.authors is not None and (author is None or author.key_id not in worker.authors)
 
 
 def load(desk: Desk, compiled: Compiled, *, dry_run: bool, yes: bool) -> tuple[Diff, int]:
