@@ -127,10 +127,10 @@ def test_of_what_was_forged_in_redis_nothing_is_executed_and_the_rest_goes_on(
     assert all(head.reason.startswith("refused: ") and head.deaths == 1 for head in letters)
     assert set(farm.server.client.hgetall("moie:alerts")) == {"refused:test", "refused:hers"}
     monkeypatch.setenv("MOIE_REDIS_URL", farm.server.url)
-    monkeypatch.setenv("MOIE_PLAN", "hers")
-    assert "REFUSED   plan hers: " in cli.says("status")
-    assert cli.json("status")["refused"].startswith("plan hers: refused: ")
-    assert "refused: unhealthy - plan hers: refused: " in cli.run("health").stdout
+    assert "REFUSED   plan hers: " in cli.says("status", "--plan", "hers")
+    assert cli.json("status", "--plan", "hers")["refused"].startswith("plan hers: refused: ")
+    assert "refused: unhealthy - plan hers: refused: " in cli.run("health", "--plan", "hers").stdout
+    assert "1 dead: `moie jobs --place dead --plan hers`" in cli.says("status", "--plan", "hers")
 
 
 def test_a_refused_job_runs_once_its_plan_is_signed_and_its_letter_replayed(farm: Farm, ops: KeySigner) -> None:

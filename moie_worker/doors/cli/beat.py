@@ -3,6 +3,7 @@
 import click
 
 from moie_worker.doors.cli.desk import Desk, plan_option
+from moie_worker.doors.cli.hints import completed
 from moie_worker.heart import heartbeat
 
 
@@ -17,4 +18,5 @@ def heartbeat_command(desk: Desk, local: bool) -> None:
         return
     from moie_worker.doors.cli.broker import send_heartbeat  # Celery takes a while to import
 
-    click.echo(f"sent as task {send_heartbeat(desk.system.settings)}; see its report by `moie journal`")
+    told = f"sent as task {send_heartbeat(desk.system.settings)}; see its report by `moie journal`"
+    click.echo(completed(told))

@@ -13,6 +13,7 @@ import click
 
 from moie_worker import settings
 from moie_worker.adapters.redis.store import RedisStore
+from moie_worker.doors.cli.hints import name_plan
 from moie_worker.errors import InputError, NotFoundError
 from moie_worker.plan.duration import parse_duration
 from moie_worker.plan.fields import parse_time
@@ -81,6 +82,7 @@ def plan_option(function: Function) -> Function:
     @click.option("--plan", metavar="NAME", help="The plan. [default: MOIE_PLAN, else `default`]")
     @functools.wraps(function)
     def command(*args: Any, plan: str | None, why: str = "", **options: Any) -> Any:
+        name_plan(plan)
         return function(Desk(System(settings.load(plan=plan)), why), *args, **options)
 
     return command

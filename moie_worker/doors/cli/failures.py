@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from moie_worker.doors.cli.hints import completed
 from moie_worker.errors import MoieError
 
 EX_SOFTWARE = 70  # sysexits.h: an internal error
@@ -18,7 +19,7 @@ def report(error: Exception) -> int:
     if isinstance(error, OSError) and error.errno == errno.EPIPE:  # `moie jobs | head`; click ends quietly
         raise error
     if isinstance(error, MoieError):
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {completed(str(error))}", err=True)
         return error.exit_code
     click.echo(f"Error: moie failed: {type(error).__name__}: {error}\n{_kept(error)}", err=True)
     return EX_SOFTWARE

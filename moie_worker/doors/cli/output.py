@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from moie_worker.doors.cli.hints import completed
 from moie_worker.plan.states import Health, Place
 from moie_worker.plan.times import Ms, moment
 
@@ -77,12 +78,12 @@ def print_lines(lines: Iterable[Line], *, wrap: bool = False) -> None:
             screen.print(rich_line(line, wrap=wrap))
     else:
         for line in lines:
-            click.echo("".join(map(str, line)).rstrip())
+            click.echo(completed("".join(map(str, line)).rstrip()))
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], *, widest: int = 0, wrap: bool = False) -> None:
     """Aligned columns; on a terminal the column `widest` gives way, cut off or wrapped, so that the others fit."""
-    grid = [[as_styled(cell) for cell in row] for row in rows]
+    grid = [[_completed(as_styled(cell)) for cell in row] for row in rows]
     head = [Styled(header, "dim") for header in headers]
     if is_terminal():
         screen = console()
@@ -120,6 +121,10 @@ def as_styled(cell: Cell) -> Styled:
     return cell if isinstance(cell, Styled) else Styled(cell)
 
 
+def _completed(cell: Styled) -> Styled:
+    return Styled(completed(cell.text), cell.style)
+
+
 def _with(row: Sequence[Styled], column: int, text: str) -> list[Styled]:
     return [*row[:column], Styled(text, row[column].style), *row[column + 1 :]]
 
@@ -146,7 +151,7 @@ def rich_line(line: Line, *, wrap: bool = False) -> "Text":
     """A line for a terminal."""
     from rich.text import Text
 
-    parts = [(cell.text, cell.style) if isinstance(cell, Styled) else cell for cell in line]
+    parts = [(cell.text, cell.style) for cell in map(_completed, map(as_styled, line))]
     return Text.assemble(*parts, no_wrap=not wrap, overflow="fold" if wrap else "ellipsis")
 
 
