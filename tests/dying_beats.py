@@ -2,14 +2,16 @@
 
 import os
 import signal
+from functools import cached_property
 from typing import Any
 
 from celery.beat import ScheduleEntry
 
+from moie_worker.doors.firing import Firing
 from moie_worker.doors.scheduler import PlanScheduler
 
 
-class Dying(PlanScheduler):
+class DyingFiring(Firing):
     """Gets a SIGKILL before or after it publishes the entry that SHOP_DIES names, as `often before`."""
 
     def _send(self, entry: ScheduleEntry, *args: Any) -> None:
@@ -19,3 +21,11 @@ class Dying(PlanScheduler):
         super()._send(entry, *args)
         if entry.name == name:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Dying(PlanScheduler):
+    """Fires so."""
+
+    @cached_property
+    def _firing(self) -> Firing:
+        return DyingFiring(self.app, self._system, self.schedule)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from celery import Celery
-from celery.beat import ScheduleEntry
+from celery.beat import BeatLazyFunc, ScheduleEntry
 
 from moie_worker.addresses import broker_part
 from moie_worker.plan.pace import Pace
@@ -17,6 +17,7 @@ from moie_worker.plan.times import Ms, moment, ms_of, to_ms
 DIGEST_DIGITS = 12
 KEPT = re.compile(r"([0-9]{1,15})(?:!([0-9]{1,15}))?")
 OWN = ("delivery", "first", "supersede")  # options of an entry that are for us, not for the message
+ENTRY_HEADER = "moie_entry"  # names the entry that a message was sent for
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,18 @@ def _by_calendar(schedule: Any, after: Ms) -> Ms:
 def options(entry: ScheduleEntry, slot: Ms) -> Mapping[str, Any]:
     """The options of one message: its id is made of entry and slot, so that a repeat is known by it."""
     chosen = {name: value for name, value in entry.options.items() if name not in OWN}
-    headers = dict(chosen.pop("headers", None) or {}) | {"celery_beat_task": True, "moie_entry": entry.name}
+    headers = dict(chosen.pop("headers", None) or {}) | {"celery_beat_task": True, ENTRY_HEADER: entry.name}
     return _pending_for(entry) | chosen | {"headers": headers, "task_id": f"{entry.name}:{slot}"}
+
+
+def arguments(entry: ScheduleEntry) -> tuple[list[Any], dict[str, Any]]:
+    """What one message of an entry carries: what the schedule leaves to a function is asked for now."""
+    positional = [_asked(value) for value in entry.args or ()]
+    return positional, {name: _asked(value) for name, value in (entry.kwargs or {}).items()}
+
+
+def _asked(value: Any) -> Any:
+    return value() if isinstance(value, BeatLazyFunc) else value
 
 
 def supersedes(entry: ScheduleEntry) -> str:

@@ -14,6 +14,7 @@ from celery import Celery, Task, signals
 from celery.exceptions import TimeLimitExceeded
 
 from moie_worker.adapters.meter import ThreadMeter
+from moie_worker.doors.entries import ENTRY_HEADER
 from moie_worker.doors.periodic import Periodic
 from moie_worker.doors.post import Post
 from moie_worker.doors.task_letters import Origin, origin_of, task_death, undelivered
@@ -127,7 +128,7 @@ class Watcher:
             return
         failed = isinstance(retval, BaseException) and state == "FAILURE"
         error = (describe(retval) if failed else "failed") if state == "FAILURE" else ""
-        self._ran(task, args, kwargs, replace(meter(), error=error))
+        self._ran(task, args, kwargs, origin_of(task.request), replace(meter(), error=error))
 
     @_never_raises
     def failed(self, *, sender: Any, task_id: str, exception: BaseException, args: Any, kwargs: Any, **_: Any) -> None:
@@ -141,7 +142,7 @@ class Watcher:
         if origin.periodic and not here:
             # The process that measured is gone. A hard time limit is told twice; the request is there only once.
             limit = exception.args[0] if isinstance(exception, TimeLimitExceeded) and exception.args else 0.0
-            self._ran(sender, args, kwargs, Measured(float(limit), error=describe(exception)))
+            self._ran(sender, args, kwargs, origin, Measured(float(limit), error=describe(exception)))
         self.post.letter(task_death(sender.name, task_id, args, kwargs, exception, origin))
 
     @_never_raises
@@ -171,5 +172,5 @@ class Watcher:
         """This process ends."""
         self.post.close()
 
-    def _ran(self, task: Any, args: Any, kwargs: Any, measured: Measured) -> None:
-        self.post.run(self._periodic.watched(task.name, args, kwargs), measured)
+    def _ran(self, task: Any, args: Any, kwargs: Any, origin: Origin, measured: Measured) -> None:
+        self.post.run(self._periodic.watched(task.name, args, kwargs, origin.headers.get(ENTRY_HEADER)), measured)

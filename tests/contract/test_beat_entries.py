@@ -1,15 +1,19 @@
 """One tick after the other of a beat, on a real Redis: what it fires, what it hears, what it goes on without."""
 
 import atexit
+import base64
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 from celery import Celery
+from celery.beat import BeatLazyFunc
 from celery.schedules import BaseSchedule
 
 from moie_worker.adapters.redis.fleet import RedisFleet
@@ -21,6 +25,7 @@ from moie_worker.plan.presence import Beat
 
 SOON = timedelta(milliseconds=2)
 KEPT = "moie:entries:shop"
+CLEANUP = "celery.backend_cleanup"
 
 
 class Moody(BaseSchedule):  # type: ignore[misc]
@@ -50,9 +55,11 @@ class Shop:
     def __init__(self, client: "redis.Redis", url: str, broker: str, stack: ExitStack) -> None:
         self.client, self._url, self._broker, self._stack = client, url, broker, stack
 
-    def beat(self, task: str = "shop.tick", broker: str = "", **entries: Any) -> PlanScheduler:
+    def beat(
+        self, task: str = "shop.tick", broker: str = "", backend: str | None = None, **entries: Any
+    ) -> PlanScheduler:
         """A beat of an application `shop`; each of its entries fires at once, then as it says."""
-        app = Celery("shop", broker=broker or self._broker, set_as_current=False)
+        app = Celery("shop", broker=broker or self._broker, backend=backend, set_as_current=False)
         app.conf.moie_redis_url = self._url
         app.conf.beat_schedule = {
             name: {"task": task, "schedule": when, "options": {"first": "at_once"}} for name, when in entries.items()
@@ -64,15 +71,19 @@ class Shop:
         self._stack.callback(atexit.unregister, made._say_gone)
         return made
 
+    def messages(self) -> list[Any]:
+        """The messages in the queue, the oldest first; takes them away."""
+        messages: Any = self.client.lrange("celery", 0, -1)
+        self.client.delete("celery")
+        return [json.loads(message) for message in reversed(messages)]
+
     def fired(self) -> list[str]:
         """The entries whose messages lie in the queue, the oldest first; takes them away."""
         return [str(headers["moie_entry"]) for headers in self.headers()]
 
     def headers(self) -> list[dict[str, Any]]:
         """The headers of all messages, as above."""
-        messages: Any = self.client.lrange("celery", 0, -1)
-        self.client.delete("celery")
-        return [json.loads(message)["headers"] for message in reversed(messages)]
+        return [message["headers"] for message in self.messages()]
 
     def kept_before(self, beat: PlanScheduler, due: Due) -> str:
         """The due time of the one entry of a beat, as an earlier release kept it."""
@@ -139,7 +150,7 @@ def test_an_entry_whose_schedule_works_again_fires(shop: Shop) -> None:
 @pytest.mark.parametrize("damaged", ["soon", "1!2!3", "9" * 30, "-1"])
 def test_a_due_time_that_is_none_begins_anew(shop: Shop, tell: Callable[[str], int], damaged: str) -> None:
     beat = shop.beat(hourly=3600.0)
-    (key,) = beat._keyed()
+    (key,) = beat._firing.keyed()
     shop.client.hset(KEPT, key, damaged)
     beat.tick()
     beat.tick()
@@ -166,8 +177,8 @@ def test_an_upgrade_keeps_the_due_times_of_entries(shop: Shop, taken: bool) -> N
     assert [headers["id"] for headers in shop.headers()] == [f"hourly:{due.slot}"]
     shop.hear_again(beat)
     beat.tick()
-    assert shop.client.hkeys(KEPT) == list(beat._keyed()), "the earlier key is gone"
-    assert before not in beat._keyed()
+    assert shop.client.hkeys(KEPT) == list(beat._firing.keyed()), "the earlier key is gone"
+    assert before not in beat._firing.keyed()
 
 
 def test_an_upgrade_fires_nothing_early(shop: Shop) -> None:
@@ -212,16 +223,37 @@ def test_beats_that_have_entries_in_common_and_other_brokers_are_told_of_once(
     assert tell("pass") == 0
 
 
+def test_arguments_that_a_schedule_leaves_to_a_function_are_those_of_the_moment(shop: Shop) -> None:
+    beat, numbers = shop.beat(hourly=3600.0), count(1)
+    entry = beat.schedule["hourly"]
+    entry.args, entry.kwargs = (BeatLazyFunc(next, numbers), 7), {"n": BeatLazyFunc(next, numbers)}
+    beat.tick()
+    beat.tick()
+    (message,) = shop.messages()
+    assert json.loads(base64.b64decode(message["body"]))[:2] == [[1, 7], {"n": 2}]
+
+
+@pytest.mark.parametrize(
+    ("backend", "entries"), [("file", {"hourly", CLEANUP}), ("redis", {"hourly"}), ("", {"hourly"})]
+)
+def test_results_that_do_not_expire_by_themselves_are_cleaned_up(
+    shop: Shop, tmp_path: Path, backend: str, entries: set[str]
+) -> None:
+    address = {"file": f"file://{tmp_path}", "redis": "redis://localhost"}.get(backend)
+    beat = shop.beat(hourly=3600.0, backend=address)
+    assert {entry.name for entry in beat._firing.keyed().values()} == entries
+
+
 def test_what_goes_wrong_at_every_tick_is_said_once_until_it_was_over(
     shop: Shop, tell: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beat = shop.beat(hourly=3600.0)
     with monkeypatch.context() as broken:
-        broken.setattr(beat._entries, "peek", refused)
+        broken.setattr(beat._firing.kept, "peek", refused)
         assert [beat.tick(), beat.tick(), beat.tick()] == [1.0] * 3
         assert tell("WRONGPASS") == 1
     assert beat.tick() == 0.0
-    monkeypatch.setattr(beat._entries, "peek", refused)
+    monkeypatch.setattr(beat._firing.kept, "peek", refused)
     beat.tick()
     assert tell("beat: Redis says WRONGPASS; it tries again every 1 s") == 2
 
