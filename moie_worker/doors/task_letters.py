@@ -1,4 +1,4 @@
-"""From Celery's requests and messages to deaths, and from letters back to Celery's messages."""
+"""From Celery's requests and messages to deaths."""
 
 import base64
 import hashlib
@@ -8,18 +8,22 @@ from dataclasses import dataclass, field
 from traceback import format_exception
 from typing import Any
 
-from celery import Celery
 from kombu.utils.json import dumps as kombu_dumps
 from kombu.utils.json import loads as kombu_loads
 
-from moie_worker.errors import RefusedError
 from moie_worker.heart.measure import describe
-from moie_worker.plan.letters import Death, Letter, LetterKind
+from moie_worker.plan.letters import Death, LetterKind
 
 PAYLOAD_KEPT = 256 * 1024  # bytes of arguments, or of a raw message
 TRACEBACK_KEPT = 16 * 1024  # characters, the end of it
 REPLAY_OF = "moie_replay_of"  # header of a replayed task: the letter that it comes from
 BEAT_HEADER = "celery_beat_task"
+# What `apply_async` and `send_task` take beyond arguments and address, that a replay is given again.
+FOLLOW = ("link", "link_error", "chain")
+OPTIONS = (*FOLLOW, "time_limit", "soft_time_limit", "group_id", "group_index", "ignore_result")
+OF_A_CHORD = (
+    "it belonged to a chord, which failed with it: this task alone would run again, what the chord leads to would not"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class Origin:
     root_id: str = ""
     hostname: str = ""
     headers: Mapping[str, Any] = field(default_factory=dict)  # the application's own ones
+    options: Mapping[str, Any] = field(default_factory=dict)  # see OPTIONS
+    of_a_chord: bool = False
 
     @property
     def periodic(self) -> bool:
@@ -51,7 +57,26 @@ def origin_of(context: Any) -> Origin:
         root_id=context.root_id or "",
         hostname=context.hostname or "",
         headers={name: value for name, value in (context.headers or {}).items() if _is_json(value)},
+        options=_options_of(context),
+        of_a_chord=bool(context.chord) or any("chord" in _options_in(step) for step in _steps(context.chain)),
     )
+
+
+def _options_of(context: Any) -> dict[str, Any]:
+    """What follows a task, and what limits it: as the one who sent it said."""
+    hard, soft = (*(context.timelimit or ()), None, None)[:2]
+    follow = (context.callbacks or None, context.errbacks or None, context.chain or None)
+    told = (*follow, hard, soft, context.group, context.group_index, context.ignore_result)
+    return {name: value for name, value in zip(OPTIONS, told, strict=True) if value is not None}
+
+
+def _steps(chain: Any) -> list[Any]:
+    return chain if isinstance(chain, list) else []
+
+
+def _options_in(step: Any) -> Mapping[str, Any]:
+    options = step.get("options") if isinstance(step, Mapping) else None
+    return options if isinstance(options, Mapping) else {}
 
 
 def _is_json(value: object) -> bool:
@@ -67,12 +92,13 @@ def task_death(task: str, task_id: str, args: Any, kwargs: Any, error: BaseExcep
     payload = {
         "task": task,
         "id": task_id,
-        **_arguments(args, kwargs),
+        **_arguments(args, kwargs, origin.options),
         "exchange": origin.exchange,
         "routing_key": origin.routing_key,
         "priority": origin.priority,
         "root_id": origin.root_id,
         "headers": dict(origin.headers),
+        **({"only_forced": OF_A_CHORD} if origin.of_a_chord else {}),
     }
     evidence = {
         "traceback": "".join(format_exception(error))[-TRACEBACK_KEPT:],
@@ -82,19 +108,29 @@ def task_death(task: str, task_id: str, args: Any, kwargs: Any, error: BaseExcep
     return Death(letter_id, LetterKind.TASK, task, describe(error), origin.retries + 1, payload, evidence, task_id)
 
 
-def _arguments(args: Any, kwargs: Any) -> dict[str, Any]:
-    given = [list(args or ()), dict(kwargs or {})]
+def _arguments(args: Any, kwargs: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    given = [list(args or ()), dict(kwargs or {}), _plain(options)]
     try:
         text: str = kombu_dumps(given)  # type: ignore[no-untyped-call]
         same: bool = kombu_loads(text) == given  # type: ignore[no-untyped-call]
     except (TypeError, ValueError, RecursionError) as error:
-        return _unfit(given, f"its arguments are no JSON: {describe(error)}")
+        return _unfit(given, f"its arguments or callbacks are no JSON: {describe(error)}")
     if not same:
-        return _unfit(given, "its arguments would be others as JSON")
+        return _unfit(given, "its arguments or callbacks would be others as JSON")
     if len(text) > PAYLOAD_KEPT:
-        return _unfit(given, f"its arguments take {len(text):,} bytes, at most {PAYLOAD_KEPT:,} are kept")
-    kept_args, kept_kwargs = json.loads(text)
-    return {"args": kept_args, "kwargs": kept_kwargs}
+        return _unfit(given, f"its arguments and callbacks take {len(text):,} bytes, at most {PAYLOAD_KEPT:,} are kept")
+    return dict(zip(("args", "kwargs", "options"), json.loads(text), strict=True))
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Signatures as JSON has them, and in no chord: that counts its parts, and would count one that failed twice."""
+    follow = {name: [_signature(one) for one in _steps(options.get(name))] for name in FOLLOW}
+    return {**options, **{name: steps for name, steps in follow.items() if steps}}
+
+
+def _signature(step: Any) -> Any:
+    options = {name: value for name, value in _options_in(step).items() if name != "chord"}
+    return {**step, "args": list(step.get("args") or ()), "options": options} if isinstance(step, Mapping) else step
 
 
 def _unfit(given: list[Any], why: str) -> dict[str, Any]:
@@ -140,43 +176,3 @@ def raw_of(message: Any) -> bytes:
 
 def _bytes(body: object) -> bytes:
     return bytes(body) if isinstance(body, bytes | bytearray | memoryview) else str(body).encode()
-
-
-@dataclass(frozen=True, slots=True)
-class CeleryPublisher:
-    """Implements `Publisher` with the broker of an application."""
-
-    app: Celery
-
-    def task(self, letter: Letter, new_id: str) -> None:
-        """See `Publisher`. The new task's parent is the one that died, its root the root of that."""
-        payload = letter.payload
-        self.app.send_task(
-            payload["task"],
-            args=payload["args"],
-            kwargs=payload["kwargs"],
-            task_id=new_id,
-            parent_id=payload["id"],
-            root_id=payload["root_id"] or payload["id"],
-            headers={**payload["headers"], REPLAY_OF: letter.head.id},
-            **_address(payload),
-        )
-
-    def message(self, letter: Letter) -> None:
-        """See `Publisher`. Raises RefusedError where the broker is no Redis: elsewhere a queue takes no raw bytes."""
-        raw = base64.b64decode(letter.payload["raw_base64"])
-        with self.app.connection_for_write() as connection:
-            if connection.transport.driver_type != "redis":
-                raise RefusedError(
-                    f"the raw message {letter.head.id} goes back to a Redis broker only. `moie dead show` has its bytes"
-                )
-            channel = connection.default_channel
-            channel.client.lpush(letter.payload["queue"], raw)
-
-
-def _address(payload: Mapping[str, Any]) -> dict[str, Any]:
-    priority: dict[str, Any] = {} if payload["priority"] is None else {"priority": payload["priority"]}
-    if payload["exchange"]:
-        return {"exchange": payload["exchange"], "routing_key": payload["routing_key"], **priority}
-    # The nameless exchange delivers to the queue of that name; without one the application's routes decide.
-    return {"queue": payload["routing_key"], **priority} if payload["routing_key"] else priority

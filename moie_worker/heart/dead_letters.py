@@ -77,6 +77,8 @@ class DeadLetters:
             case LetterKind.JOB:
                 self.jobs.replay(letter.head.name, act.who, act.why)
             case LetterKind.TASK:
+                if (reason := letter.payload.get("only_forced")) and not act.force:
+                    raise RefusedError(f"dead letter {letter_id} is replayed only when forced: {reason}")
                 self._publish(letter, act, self.publisher.task)
             case LetterKind.MESSAGE:
                 if not act.force:

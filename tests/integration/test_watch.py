@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import redis
-from celery import Celery
+from celery import Celery, chain
 
 from moie_worker.adapters.redis.connect import connect
 from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
 from moie_worker.adapters.redis.run_log import RedisRunLog
-from moie_worker.doors.task_letters import CeleryPublisher
+from moie_worker.doors.task_replay import CeleryPublisher
 from moie_worker.errors import NotFoundError, RefusedError
 from moie_worker.heart.dead_letters import Act, DeadLetters
 from moie_worker.plan.letters import Letter, LetterFilter, LetterHead, LetterKind
@@ -82,7 +82,9 @@ def test_a_task_out_of_retries_is_one_letter_and_its_replay_succeeds(
 ) -> None:
     start("watched_app", "worker", "-c1", TEST_BROKER=broker_url, TEST_WATCH=redis_url)
     flag = tmp_path / "paid"
-    task = shop.send_task("shop.charge", [7], {"flag": str(flag)}, priority=3, headers={"tenant": "blue"})
+    charge = shop.signature("shop.charge", [7], {"flag": str(flag)}, priority=3, headers={"tenant": "blue"})
+    ship = chain(charge, shop.signature("shop.add", [1, 2], immutable=True)).apply_async()
+    task = ship.parent
     letter = letter_of(box, task.id)
     assert (letter.head.kind, letter.head.name, letter.head.attempts) == (LetterKind.TASK, "shop.charge", 3)
     assert letter.head.reason.startswith("ValueError: no money")
@@ -98,6 +100,7 @@ def test_a_task_out_of_retries_is_one_letter_and_its_replay_succeeds(
     dead.replay(task.id, ACT)
     head = box.get(task.id).head
     assert answer(head.replayed_as) == "charged 7"
+    wait_until(lambda: answer(ship.id) == 3, "what follows the task in its chain")
     with pytest.raises(RefusedError, match="replayed"):
         dead.replay(task.id, ACT)
     assert len(heads(box)) == 1

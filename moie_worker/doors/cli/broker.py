@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError
 from moie_worker.addresses import redact
 from moie_worker.celery import configuration
 from moie_worker.doors.hints import HEARTBEAT
-from moie_worker.doors.task_letters import CeleryPublisher
+from moie_worker.doors.task_replay import CeleryPublisher
 from moie_worker.errors import UnreachableError
 from moie_worker.plan.letters import Letter
 from moie_worker.settings import Settings

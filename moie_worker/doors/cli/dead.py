@@ -136,7 +136,11 @@ def many(function: Function) -> Function:
 
 @dead_command.command("replay")
 @many
-@click.option("--force", is_flag=True, help="Again although replayed already; a message although nobody could read it.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Again although replayed already; a message although nobody could read it; a part of a chord.",
+)
 @json_option
 @acts
 @filters
