@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from moie_worker.adapters.clock import SystemClock
+from moie_worker.adapters.files import publish
 from moie_worker.errors import DocumentError, InputError
 from moie_worker.plan.documents import MAX_BYTES, MIB
 from moie_worker.plan.reading import Imported, read_plan
@@ -81,7 +82,7 @@ def write_lines(path: Path, lines: Iterable[str], *, force: bool) -> None:
         if force:
             new.replace(path)
         else:
-            path.hardlink_to(new)
+            publish(new, path)
     except FileExistsError:
         raise InputError(f"{path} is there already; give another name, or --force to overwrite it") from None
     except OSError as error:
