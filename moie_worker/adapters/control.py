@@ -50,14 +50,16 @@ def detach(home: Home, body: Callable[[Announce], Result]) -> Result:
     """
     home.prepare()
     log = home.logs / "detached.log"
+    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)  # here, where somebody is told why not
     read, write = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
     if child == 0:
         os.close(read)
-        _become_daemon(log)
+        _become_daemon(output)
         _run(body, write)
+    os.close(output)
     os.close(write)
     os.waitpid(child, 0)
     with os.fdopen(read, "rb") as pipe:
@@ -67,15 +69,15 @@ def detach(home: Home, body: Callable[[Announce], Result]) -> Result:
     return Result(**json.loads(answer))
 
 
-def _become_daemon(log: Path) -> None:
+def _become_daemon(output: int) -> None:
     """No terminal, no parent that waits, no way to get a terminal again."""
     os.setsid()
     if os.fork() > 0:
         os._exit(0)
-    with Path(os.devnull).open("rb") as nothing, log.open("ab") as file:
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(output, 1)
+        os.dup2(output, 2)
         os.dup2(nothing.fileno(), 0)
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
 
 
 def _run(body: Callable[[Announce], Result], write: int) -> None:

@@ -1,6 +1,7 @@
 """The data directory (`MOIE_HOME`): where its files are, its secrets, and who runs on it."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -74,6 +75,8 @@ class Home:
         try:
             for directory in (self.root, self.redis_data, self.logs):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if not os.access(directory, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+                    raise PermissionError(errno.EACCES, "cannot be read and written", str(directory))
         except OSError as error:
             raise InputError(
                 f"MOIE_HOME: {error.filename or self.root}: {error.strerror}. Use a directory that you can write to."

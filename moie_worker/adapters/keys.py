@@ -128,7 +128,7 @@ class KeyFolder:
         pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
         self._prepare(self.root)
         try:
-            create_private(path, pem)
+            self._create(path, pem)
         except FileExistsError:
             raise RefusedError(f"{path} is there already; give another name, or move it away") from None
         return _signer(private, name, role)
@@ -181,7 +181,7 @@ class KeyFolder:
         if key.role is Role.AUTHOR:
             self._require()
         try:
-            create_private(path, f"{key.text}\n")
+            self._create(path, f"{key.text}\n")
         except FileExistsError:
             if self._trusted(path) != key:
                 raise RefusedError(
@@ -219,7 +219,7 @@ class KeyFolder:
 
     def _require(self) -> None:
         with contextlib.suppress(FileExistsError):
-            create_private(self.root / REQUIRED, REQUIRED_TEXT)
+            self._create(self.root / REQUIRED, REQUIRED_TEXT)
 
     def _trusted(self, path: Path) -> PublicKey:
         text = _read_guarded(path, OTHERS_WRITE, "written by others: anyone could be trusted. chmod 600")
@@ -239,7 +239,16 @@ class KeyFolder:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{folder}: {error.strerror}. Set MOIE_KEYS to a folder that you can write to") from None
+            raise _closed(folder, error) from None
+
+    def _create(self, path: Path, text: str) -> None:
+        """Raises FileExistsError, InputError."""
+        try:
+            create_private(path, text)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise _closed(path.parent, error) from None
 
 
 def parse_keys(text: str, where: str) -> list[PublicKey]:
@@ -262,6 +271,10 @@ def _read_guarded(path: Path, forbidden: int, why: str) -> bytes:
         raise
     except OSError as error:
         raise _unreadable(path, error) from None
+
+
+def _closed(folder: Path, error: OSError) -> InputError:
+    return InputError(f"{folder}: {error.strerror}. Set MOIE_KEYS to a folder that you can write to")
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:

@@ -104,10 +104,15 @@ def _identity_by_ps(pid: int) -> str | None:
 
 
 def free_port(preferred: int = 0, host: str = "127.0.0.1") -> int:
-    """The preferred port when nobody listens there, else one that the system gives."""
-    for port in (preferred, 0):
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-            return int(probe.getsockname()[1])
-    raise OSError(f"no free port on {host}")
+    """The preferred port when nobody listens there, else one that the system gives. Raises OSError."""
+    try:
+        return _bound(preferred, host)
+    except OSError:
+        return _bound(0, host)
+
+
+def _bound(port: int, host: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+        return int(probe.getsockname()[1])

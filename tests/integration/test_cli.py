@@ -609,6 +609,25 @@ def test_a_fault_of_moie_itself_is_exit_code_70_and_its_traceback_is_kept(
     assert "Traceback" in kept.read_text()
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_disk_that_is_full_is_no_fault_of_moie(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unbuffered: str
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    command = [sys.executable, "-m", "moie_worker", "validate", str(tmp_path / "plan.yaml")]
+    with Path("/dev/full").open("r+b", buffering=0) as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, timeout=60, text=True)
+    assert done.stderr == ("Error: standard output: No space left on device. Make room there, or give another place\n")
+    assert done.returncode == 2
+
+
+def test_an_address_that_flower_cannot_have_is_wrong_input(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOIE_FLOWER_HOST", "192.0.2.1")
+    said = cli.fails(2, "up")
+    assert "MOIE_FLOWER_HOST: 192.0.2.1: Cannot assign requested address. Give an address of this machine" in said
+
+
 def test_watching_needs_a_terminal(cli: Cli, plan: Path) -> None:
     assert "--watch is for a terminal" in cli.fails(2, "status", "--watch")
 

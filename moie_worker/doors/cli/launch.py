@@ -14,6 +14,7 @@ from moie_worker.adapters.home import Home
 from moie_worker.adapters.parts import Part, redis_part
 from moie_worker.adapters.processes import Launch, free_port
 from moie_worker.addresses import sentinels_of
+from moie_worker.errors import InputError
 from moie_worker.plan.duration import format_duration
 from moie_worker.settings import Settings
 from moie_worker.wiring import System
@@ -44,7 +45,10 @@ class Assembly:
 
 
 def assemble(told: Settings, home: Home, queues: Iterable[str], *, flower: bool) -> Assembly:
-    """Make everything ready to be started; call it while holding the home. Raises UnreachableError, RefusedError."""
+    """Make everything ready to be started; call it while holding the home.
+
+    Raises UnreachableError, RefusedError, InputError.
+    """
     known = {DEFAULT_QUEUE, *queues}
     parts: list[Part] = []
     if told.embedded:
@@ -58,7 +62,7 @@ def assemble(told: Settings, home: Home, queues: Iterable[str], *, flower: bool)
     environment = child_environment(told)
     url, secrets = "", list[str]()
     if flower:
-        port = free_port(told.flower_port, told.flower_host)
+        port = _port(told)
         url = f"http://{told.flower_host}:{port}"
         secrets.append(told.flower_password.get_secret_value() if told.flower_password else home.secret(FLOWER))
         login = {"FLOWER_BASIC_AUTH": f"{told.flower_user}:{secrets[0]}"}
@@ -113,6 +117,17 @@ def _worker(environment: dict[str, str], needs: Sequence[str], queues: Sequence[
 
 def _beat(environment: dict[str, str], needs: Sequence[str]) -> Part:
     return Part(name="beat", launch=_celery(environment, "beat"), needs=needs, ready_line="beat: Starting")
+
+
+def _port(told: Settings) -> int:
+    """Where Flower will listen. Raises InputError."""
+    try:
+        return free_port(told.flower_port, told.flower_host)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that no host can have
+        reason = error.strerror if isinstance(error, OSError) else "is no name of a host"
+        raise InputError(
+            f"MOIE_FLOWER_HOST: {told.flower_host}: {reason}. Give an address of this machine, or --no-flower"
+        ) from None
 
 
 def _flower(environment: dict[str, str], needs: Sequence[str], told: Settings, port: int) -> Part:

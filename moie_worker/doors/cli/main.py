@@ -114,8 +114,8 @@ class Commands(click.Group):
 def moie() -> None:
     """Bring plans of jobs to their verified end.
 
-    Exit codes: 0 done, 1 a negative answer, 2 wrong use or bad input, 3 Redis or the broker out of reach,
-    70 an error of moie itself.
+    Exit codes: 0 done, 1 a negative answer, 2 wrong use, bad input or a file that cannot be used, 3 Redis or the
+    broker out of reach, 70 an error of moie itself.
     """
 
 

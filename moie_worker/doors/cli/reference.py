@@ -22,6 +22,7 @@ who did it.
 | 3 | Redis or the broker is out of reach |
 | 70 | a fault of moie itself; its traceback is in `MOIE_HOME/logs/errors.log` |
 
+What a file, a disk or standard output refuses (no right, no room) is named, with 2; what was asked for may be done.
 A process that ends for a pipe nobody reads any more, or for Ctrl-C, ends with 1. `moie up` ends with 0 after Ctrl-C or
 `moie down`.
 
