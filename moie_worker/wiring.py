@@ -9,6 +9,7 @@ from pathlib import Path
 from moie_worker import settings
 from moie_worker.actions import registry
 from moie_worker.adapters.clock import SystemClock
+from moie_worker.adapters.heads import HeadFolder
 from moie_worker.adapters.keys import KeyFolder, KeyRing, KeySigner, PublicKey, Role, parse_keys
 from moie_worker.adapters.ping import Pinger, Target
 from moie_worker.adapters.privileges import can_give_up_new_privileges
@@ -173,10 +174,15 @@ class System:
     def sealer(self, who: str) -> Sealer:
         """Closes the chains of receipts; what is wrong with keys is in the log and keeps no heart from beating."""
         try:
-            return Sealer(self.receipt_signer, self.receipt_keys(), self.settings.receipts_kept, who)
+            return Sealer(self.receipt_signer, self.receipt_keys(), self.settings.receipts_kept, who, self.heads)
         except MoieError as error:
             log.error("no receipts are sealed: %s", error)
-            return Sealer(None, KeyRing([]), self.settings.receipts_kept, who)
+            return Sealer(None, KeyRing([]), self.settings.receipts_kept, who, self.heads)
+
+    @property
+    def heads(self) -> HeadFolder:
+        """What this machine remembers of the chains of receipts."""
+        return HeadFolder(self.settings.home / "heads")
 
     def store(self, plan: str | None = None) -> RedisStore:
         """A plan; the one of the settings unless named."""

@@ -12,7 +12,7 @@ from moie_worker.plan.flow import Settlement
 from moie_worker.plan.proof import Verdict, verify
 from moie_worker.plan.receipts import Receipt, command_digest, sha256
 from moie_worker.plan.states import Outcome, Place
-from moie_worker.ports import Receipts, Signer
+from moie_worker.ports import Receipts, Signer, Witness
 
 
 class Key:
@@ -72,9 +72,22 @@ def packed(key: Signer, *receipts: Receipt) -> list[str]:
     return [each.receipt for each in signed(settling(*receipts), key)]
 
 
-def sealer(key: Key, ring: Ring | None = None, kept: int = 1000) -> Sealer:
+class Memory:
+    """What a machine remembers of the heads of chains."""
+
+    def __init__(self) -> None:
+        self.heads: dict[str, tuple[int, str]] = {}
+
+    def last(self, plan: str) -> tuple[int, str] | None:
+        return self.heads.get(plan)
+
+    def note(self, plan: str, count: int, head: str) -> None:
+        self.heads[plan] = (count, head)
+
+
+def sealer(key: Key, ring: Ring | None = None, kept: int = 1000, witness: Witness | None = None) -> Sealer:
     """A worker that seals."""
-    return Sealer(key, ring or Ring().trust(key), kept, "w@h")
+    return Sealer(key, ring or Ring().trust(key), kept, "w@h", witness or Memory())
 
 
 def store_of(key: Key, *batches: int) -> MemoryStore:

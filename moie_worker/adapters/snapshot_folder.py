@@ -10,7 +10,7 @@ from pathlib import Path
 from moie_worker.adapters.files import write_private
 from moie_worker.errors import InputError, MoieError
 from moie_worker.plan.limits import SNAPSHOTS
-from moie_worker.plan.snapshot import LARGEST, NAME, Manifest, read_manifest
+from moie_worker.plan.snapshot import LARGEST, NAME, Manifest, leaving, read_manifest
 
 SUFFIX = ".moie"
 HEAD = 4096  # bytes in which the first lines of a file end
@@ -35,8 +35,8 @@ class SnapshotFolder:
             for directory in (self._root, self._path):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_private(self._path / f"{manifest.name}{SUFFIX}", data)
-            kind = [name for name in self._names() if name.endswith(f"-{manifest.kind}")]
-            for name in kind[:-SNAPSHOTS]:
+            others = [name for name in self._names() if name.endswith(f"-{manifest.kind}") and name != manifest.name]
+            for name in leaving(others, manifest.name)[: max(0, len(others) + 1 - SNAPSHOTS)]:
                 (self._path / f"{name}{SUFFIX}").unlink(missing_ok=True)
 
     def index(self) -> list[Manifest]:

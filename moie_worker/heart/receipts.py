@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from moie_worker.errors import RefusedError
+from moie_worker.heart.quietly import quietly
 from moie_worker.plan.flow import Attempt, Settlement
 from moie_worker.plan.model import Job
 from moie_worker.plan.receipts import (
@@ -27,7 +28,7 @@ from moie_worker.plan.receipts import (
     time_text,
 )
 from moie_worker.plan.times import Ms
-from moie_worker.ports import Drop, Evidence, Receipts, Signer, Verifier, Waiting
+from moie_worker.ports import Drop, Evidence, Receipts, Signer, Verifier, Waiting, Witness
 
 PAGE = 1000  # receipts under one seal at most
 OLD_SEALS = 32  # looked at for what may be dropped; each heartbeat that adds some drops as many
@@ -75,29 +76,48 @@ class Sealer:
     verifier: Verifier
     kept: int  # receipts of a plan that are kept; whole seals go, so there may be some more
     who: str
+    witness: Witness
 
     def seal(self, store: Receipts, plan: str, now: Ms) -> str:
         """Seal what waits; returns a line for the report, empty when nothing waited. Raises UnreachableError."""
         if self.signer is None:
             return NO_KEY
+        known = self.witness.last(plan)  # before the seal is read: another worker may add to both meanwhile
         number = foreign = 0
+        said: list[str] = []
         try:
-            while step := self._step(self.signer, store, plan, now):
+            before = store.last_seal()
+            last = self._trusted(before, plan)
+            said += self._missing(last, known)
+            while step := self._step(self.signer, store, before, last, now):
                 number, foreign = number + step.number, foreign + step.foreign
-                said = f"sealed: {number} receipts, {step.seal.count} in all, head {step.seal.head}"
+                before, last = step.line, step.seal
                 if step.number + step.foreign < PAGE:
                     break
         except RefusedError as error:
             log.error("the receipts of plan %s are not sealed: %s", plan, error)
             return f"RECEIPTS ARE NOT SEALED: {error}"
-        if not number and not foreign:
-            return ""
-        return said + (f"\nremoved from the receipts, not written by a worker: {foreign}" if foreign else "")
+        if (last.count, last.head) != known and last.count:
+            quietly(lambda: self.witness.note(plan, last.count, last.head), f"remember the head of plan {plan}")
+        if number or foreign:
+            said.append(f"sealed: {number} receipts, {last.count} in all, head {last.head}")
+        if foreign:
+            said.append(f"removed from the receipts, not written by a worker: {foreign}")
+        return "\n".join(said)
 
-    def _step(self, signer: Signer, store: Receipts, plan: str, now: Ms) -> "_Step | None":
+    def _missing(self, last: Seal, known: tuple[int, str] | None) -> list[str]:
+        """A line when the chain in Redis is no longer the one that this machine knew; it goes on from what is there."""
+        if known is None or last.count > known[0] or (last.count, last.head) == known:
+            return []
+        told = (
+            f"RECEIPTS ARE MISSING: {known[0]} were sealed, head {known[1]}, and the newest seal is of receipt "
+            f"{last.count}: Redis lost them, or somebody removed them. What was exported before still proves them"
+        )
+        log.critical("plan %s: %s", last.plan, told)
+        return [told]
+
+    def _step(self, signer: Signer, store: Receipts, before: str, last: Seal, now: Ms) -> "_Step | None":
         """One seal; None when nothing waits, or somebody else sealed it meanwhile."""
-        before = store.last_seal()
-        last = self._trusted(before, plan)
         page = store.receipts_after(last.id, PAGE)
         if not page:
             return None
@@ -107,9 +127,10 @@ class Sealer:
         begins, drop = self._drop(store, seal)
         seal = replace(seal, begins=begins)
         signature = signer.sign(SEAL + seal_body(seal).encode())
-        if not store.seal(before, seal_line(seal, signer.key_id, signature), foreign, drop):
+        line = seal_line(seal, signer.key_id, signature)
+        if not store.seal(before, line, foreign, drop):
             return None
-        return _Step(seal, len(ours), len(foreign))
+        return _Step(line, seal, len(ours), len(foreign))
 
     def _trusted(self, line: str, plan: str) -> Seal:
         """The newest seal. Raises RefusedError for one that nobody we trust has made: the chain may be another's."""
@@ -147,6 +168,7 @@ class Sealer:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
+    line: str
     seal: Seal
     number: int
     foreign: int

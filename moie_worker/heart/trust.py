@@ -5,6 +5,7 @@ import binascii
 from collections.abc import Iterable
 from dataclasses import replace
 
+from moie_worker.plan.compile import verified_digest
 from moie_worker.plan.definition import Compiled, Definition
 from moie_worker.plan.model import Job
 from moie_worker.plan.signing import REFUSED, signed_body
@@ -39,8 +40,18 @@ def objection(plan: str, definition: Definition, job: Job, authors: Verifier) ->
     except (binascii.Error, ValueError):  # ValueError: not ASCII
         signature = b""
     if definition.id == job.id and authors.verify(key_id, signed_body(plan, job), signature):
-        return ""
+        return _mislabelled(definition, job)
     return (
         f"{REFUSED}the signature of job {job.id} by key {key_id[:SHOWN_ID]!r} does not hold: "
         "that key is not trusted here, or this is not what it signed"
+    )
+
+
+def _mislabelled(definition: Definition, job: Job) -> str:
+    """The receipt of a job names its definition: an older one that was signed, too, must not leave that of a newer."""
+    if definition.verifies or definition.digest == verified_digest(job):
+        return ""
+    return (
+        f"{REFUSED}job {job.id} stands under the digest of another definition ({definition.digest[:SHOWN_ID]!r}): "
+        "somebody wrote to Redis who may not, or a release that reckons otherwise loaded it; load the plan again"
     )

@@ -55,7 +55,7 @@ def _phase(phase: Phase) -> PhaseDefinition:
         id=phase.id,
         name=phase.name,
         approval=phase.approval is not None,
-        digest=digest([[job.id, _verified(job)] for job in phase.jobs] + ["two persons"] * terms.two_persons),
+        digest=digest([[job.id, verified_digest(job)] for job in phase.jobs] + ["two persons"] * terms.two_persons),
         persons=2 if terms.two_persons else 1,
         expires_ms=to_ms(terms.expires),
     )
@@ -96,7 +96,7 @@ def _job(job: Job, phase: int, position: int, needs: tuple[str, ...], now: Ms) -
         queue=job.queue,
         needs=needs,
         priority=job.priority,
-        digest=_verified(job),
+        digest=verified_digest(job),
         timing=digest(job.model_dump(mode="json", include=set(TIMED))) if job.cyclic else "",
         idle=job.idle,
         at_load=job.cyclic and job.start is Start.AT_LOAD,
@@ -113,7 +113,10 @@ def _period_ms(job: Job, now: Ms) -> int:
     return to_ms(period(slots, next_slot(slots, now)))
 
 
-def _verified(job: Job) -> str:
-    """Jobs without a field that was added later keep the digest they had before there was one: they stay verified."""
+def verified_digest(job: Job) -> str:
+    """Of all that decides what is verified: where it changes, a job is verified again, and its receipt names it.
+
+    Jobs without a field that was added later keep the digest they had before there was one: they stay verified.
+    """
     later = {name for name in ADDED if getattr(job, name) is not None}
     return digest(job.model_dump(mode="json", include={*VERIFIED, *later}))

@@ -196,10 +196,15 @@ def _end(chain: Chain, head: str) -> None:
 
 def _closes(chain: Chain, closing: SealLine) -> None:
     seal = closing.seal
+    if not chain.receipts and seal.begins <= seal.count:
+        chain.wrong(f"all is cut: {_named(seal.begins, seal.count)} missing, which the seal knows of")
     if chain.receipts and seal.begins < chain.first:
         chain.wrong(f"the beginning is cut: {_named(seal.begins, chain.first - 1)} missing, which the seal knows of")
     if chain.receipts and seal.begins > chain.first:
         chain.wrong(f"the seal knows of no receipt before {seal.begins}, and the chain begins with {chain.first}")
+    before = seal.begins - 1
+    if chain.base is not None and chain.base.seal.count != before:
+        chain.wrong(f"the first seal is of receipt {chain.base.seal.count}, and the chain begins behind {before}")
     if chain.first > 1 and chain.base is None:
         chain.wrong(f"receipt {chain.first} is the first one, and no seal says what came before it")
     if seal.count > chain.last:

@@ -157,6 +157,14 @@ class Saved:
         return made.hexdigest()
 
 
+def leaving(names: Iterable[str], newest: str) -> list[str]:
+    """Other snapshots of a kind in the order in which they go, when one more was kept as `newest`.
+
+    The oldest go first; before them those of a time to come: a clock went back, and they would stay for ever.
+    """
+    return sorted(names, key=lambda name: (name < newest, name))
+
+
 def order(lines: Iterable[str]) -> tuple[str, ...]:
     """Lines as they stand in a snapshot."""
     return tuple(sorted(lines))

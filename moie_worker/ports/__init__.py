@@ -3,7 +3,7 @@
 from moie_worker.ports.actions import REMEMBERED, Action, ActionContext, Item, Notebook, Pause
 from moie_worker.ports.memory import Alerts, Chain, DeadLetterBox, Meter, RunLog
 from moie_worker.ports.policies import Decided, Effect, Rulings
-from moie_worker.ports.receipts import Drop, Receipts, Waiting
+from moie_worker.ports.receipts import Drop, Receipts, Waiting, Witness
 from moie_worker.ports.signing import Signer, Verifier
 from moie_worker.ports.store import Fleet, Store
 from moie_worker.ports.world import Clock, ClosingStop, Command, Evidence, Files, Runner, Stop, Watchdog
@@ -38,4 +38,5 @@ __all__ = [
     "Verifier",
     "Waiting",
     "Watchdog",
+    "Witness",
 ]

@@ -50,3 +50,15 @@ class Drop:
 
     seals: int
     up_to: str
+
+
+class Witness(Protocol):
+    """What this machine remembers of the chains of receipts, where no writer of Redis reaches it."""
+
+    def last(self, plan: str) -> tuple[int, str] | None:
+        """Number and digest of the newest receipt that it knew to be sealed; None when it knows of none."""
+        ...
+
+    def note(self, plan: str, count: int, head: str) -> None:
+        """Remember these instead. Raises MoieError when they cannot be kept."""
+        ...

@@ -18,7 +18,7 @@ from moie_worker.plan.states import Place
 from moie_worker.ports import Drop, Receipts
 from tests.contract.model import job
 from tests.contract.trace import Trace, ran
-from tests.receipt_kit import Key, Ring, lines_of, packed, receipt, sealer, verdict
+from tests.receipt_kit import Key, Memory, Ring, lines_of, packed, receipt, sealer, verdict
 
 KEY = Key("k")
 NOW = 1_800_000_000_000
@@ -148,7 +148,7 @@ def test_of_two_heartbeats_at_once_one_seals(store: Receipts) -> None:
             return super().sign(data)
 
     slow = Slow("slow")
-    assert Sealer(slow, Ring().trust(KEY, slow), 1000, "slow").seal(store, "p", NOW) == ""
+    assert Sealer(slow, Ring().trust(KEY, slow), 1000, "slow", Memory()).seal(store, "p", NOW) == ""
     assert len(store.seals(0, 10)) == 1
     assert proven(store) == [1, 2, 3]
 
@@ -178,7 +178,7 @@ def test_a_seal_that_nobody_trusted_made_is_not_built_upon(store: Receipts) -> N
     before = store.last_seal()
     assert seal(store).startswith("RECEIPTS ARE NOT SEALED: the newest seal (receipt 1) is not signed by a key trusted")
     assert store.last_seal() == before
-    assert Sealer(KEY, Ring().trust(KEY, stranger), 1000, "w").seal(store, "p", NOW)
+    assert Sealer(KEY, Ring().trust(KEY, stranger), 1000, "w", Memory()).seal(store, "p", NOW)
 
 
 def test_a_seal_of_another_plan_is_not_built_upon(store: Receipts) -> None:
@@ -190,9 +190,39 @@ def test_a_seal_of_another_plan_is_not_built_upon(store: Receipts) -> None:
     assert "NOT SEALED" in seal(store)
 
 
+def test_a_chain_that_is_shorter_than_this_machine_knew_is_told_once_and_goes_on(store: Receipts) -> None:
+    witness, other = Memory(), MemoryStore("p")
+    put(store, 1, 2)
+    assert "MISSING" not in sealer(KEY, witness=witness).seal(store, "p", NOW)
+    put(other, 1)
+    cut = sealer(KEY, witness=witness)
+    told = cut.seal(other, "p", NOW)
+    assert told.startswith(f"RECEIPTS ARE MISSING: 2 were sealed, head {read_seal(store.last_seal()).seal.head}, and ")
+    assert "the newest seal is of receipt 0: Redis lost them, or somebody removed them" in told
+    assert "sealed: 1 receipts, 1 in all" in told
+    put(other, 2)
+    assert "MISSING" not in cut.seal(other, "p", NOW)
+
+
+def test_another_chain_of_the_same_length_is_told_too(store: Receipts) -> None:
+    witness, other = Memory(), MemoryStore("p")
+    put(store, 1)
+    put(other, 2)
+    sealer(KEY, witness=witness).seal(store, "p", NOW)
+    sealer(KEY).seal(other, "p", NOW)
+    assert "RECEIPTS ARE MISSING: 1 were sealed" in sealer(KEY, witness=witness).seal(other, "p", NOW)
+
+
+def test_what_others_sealed_since_is_not_missed(store: Receipts) -> None:
+    here, there = Memory(), Memory()
+    for number in range(1, 7):
+        put(store, number)
+        assert "MISSING" not in sealer(KEY, witness=here if number % 2 else there).seal(store, "p", NOW)
+
+
 def test_a_worker_without_a_key_says_so(store: Receipts) -> None:
     put(store, 1)
-    assert "can use no key" in Sealer(None, Ring(), 1000, "w").seal(store, "p", NOW)
+    assert "can use no key" in Sealer(None, Ring(), 1000, "w", Memory()).seal(store, "p", NOW)
     assert store.last_seal() == ""
 
 

@@ -51,6 +51,21 @@ def test_twenty_are_kept_of_each_kind(shelf: Shelf, saved: Saved) -> None:
     assert len(shelf.index()) == SNAPSHOTS * len(Kind)
 
 
+def test_when_a_clock_goes_back_the_newest_is_kept_and_those_of_a_time_to_come_go_first(
+    shelf: Shelf, saved: Saved
+) -> None:
+    past, now, ahead = numbered(saved, Kind.MANUAL, 0), BEGAN + 100, 1_000_000
+    shelf.put(*past)
+    for number in range(SNAPSHOTS - 1):
+        shelf.put(*numbered(saved, Kind.MANUAL, ahead + number))
+    for number in range(SNAPSHOTS):
+        manifest, data = numbered(saved, Kind.MANUAL, 100 + number)
+        shelf.put(manifest, data)
+        assert shelf.get(manifest.name) == data
+        assert len(shelf.index()) == SNAPSHOTS
+    assert [each.at for each in shelf.index()] == [now + number for number in range(SNAPSHOTS)]
+
+
 def test_one_that_was_removed_is_gone_and_the_others_open(shelf: Shelf, saved: Saved) -> None:
     written = [numbered(saved, Kind.PROMOTION, number) for number in range(SNAPSHOTS + 1)]
     for each in written:

@@ -12,6 +12,7 @@ from moie_worker.doors.cli.desk import Desk
 from moie_worker.doors.cli.files import read_document
 from moie_worker.doors.cli.plans import begin_load
 from moie_worker.plan.compile import compile_plan
+from moie_worker.plan.documents import MIB
 from moie_worker.plan.states import Outcome, Place
 from moie_worker.wiring import System
 from tests.cli_kit import PLAN, Cli, cli, digest, settled
@@ -193,6 +194,29 @@ def test_a_file_from_elsewhere_restores_under_another_name(cli: Cli, store: Redi
     file = str(cli.home / "snapshots" / "default" / f"{name}.moie")
     cli.says("backup", "restore", "--from", file, "--plan", "copy")
     assert places(RedisStore(store.client, "copy"))["1.1"] is Place.COMPLETED
+
+
+def test_a_restore_says_what_workers_here_would_refuse_of_it(cli: Cli, store: RedisStore) -> None:
+    unsigned = take(cli)["name"]
+    public = cli.says("keys", "make", "ops", "--role", "author")
+    assert "refuse" not in cli.run("rollback", "--to", unsigned).stderr
+    cli.run("keys", "trust", "-", stdin=public.encode())
+    tried = cli.run("rollback", "--to", unsigned, "--dry-run")
+    assert "warning: workers of this machine refuse 4 of its jobs: refused: job 1.1 is not signed" in tried.stderr
+    assert cli.run("load", "-", "--sign-key", "ops", stdin=PLAN.encode()).exit_code == 0
+    signed = take(cli)["name"]
+    assert "refuse" not in cli.run("rollback", "--to", signed).stderr
+    file = cli.home / "snapshots" / "default" / f"{signed}.moie"
+    assert cli.json("backup", "restore", "--from", str(file), "--plan", "copy")["refused"] == 4
+
+
+def test_a_file_that_is_larger_than_a_plan_may_be_is_read_as_a_snapshot(
+    cli: Cli, store: RedisStore, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.moie"
+    large.write_bytes(b"x" * (33 * MIB))
+    assert "is no snapshot of this version" in cli.fails(2, "backup", "restore", "--from", str(large))
+    assert "at most 32 MiB are read: load it in parts" in cli.fails(2, "validate", str(large))
 
 
 def test_a_disk_that_takes_nothing_is_said_and_redis_keeps_it(cli: Cli, store: RedisStore) -> None:

@@ -16,7 +16,7 @@ from moie_worker.plan.receipts import command_digest, read_link, sha256
 from tests.celery_kit import ROOT
 from tests.cli_kit import Cli, cli
 from tests.farm import Farm, wait_until
-from tests.receipt_kit import packed, receipt
+from tests.receipt_kit import Memory, packed, receipt
 
 __all__ = ["cli"]
 pytestmark = pytest.mark.integration
@@ -106,7 +106,7 @@ def sealed(cli: Cli, redis_client: "redis.Redis") -> RedisStore:
         (text,) = packed(key, receipt(number, plan="default"))
         store.client.xadd(store.key("receipts"), {"r": text})
         if number == 2:
-            Sealer(key, KeyRing([key.public]), 1000, "w@h").seal(store, "default", 1_800_000_000_000)
+            Sealer(key, KeyRing([key.public]), 1000, "w@h", Memory()).seal(store, "default", 1_800_000_000_000)
     return store
 
 

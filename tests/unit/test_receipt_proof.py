@@ -43,6 +43,14 @@ def changed(line: bytes, path: list[str | int], value: Any) -> bytes:
     return compact(document).encode() + b"\n"
 
 
+def behind_what_was_dropped() -> list[bytes]:
+    """An export of receipts 9 to 13, for which those before them went."""
+    store = store_of(KEY, *[2] * 6)
+    store.keep_receipt(packed(KEY, receipt(13))[0])
+    sealer(KEY, kept=5).seal(store, "p", store.now)
+    return lines_of(store)
+
+
 def test_a_whole_chain_is_proven() -> None:
     found = verdict(WHOLE, KEY)
     assert found.problems == ()
@@ -135,6 +143,19 @@ def test_the_last_byte_counts() -> None:
     assert problems([*WHOLE[:-1], WHOLE[-1].rstrip(b"\n")]) == "line 10: is cut off"
 
 
+def test_a_chain_of_which_nothing_but_seals_is_left_is_not_proven() -> None:
+    assert "all is cut: receipts 1 to 9 are missing" in problems([WHOLE[-1], WHOLE[-1]])
+    late = behind_what_was_dropped()
+    assert "all is cut: receipts 9 to 13 are missing" in problems([late[0], late[-1]])
+    assert "all is cut: receipts 9 to 13 are missing" in problems([late[-1], late[-1]])
+
+
+def test_a_chain_behind_another_seal_than_that_of_what_was_dropped_is_found() -> None:
+    late = behind_what_was_dropped()
+    assert problems(late) == ""
+    assert "the first seal is of receipt 13, and the chain begins behind 8" in problems([late[-1], *late[1:]])
+
+
 def test_a_cut_beginning_is_found() -> None:
     said = problems(WHOLE[3:])
     assert "the beginning is cut: receipts 1 to 3 are missing, which the seal knows of" in said
@@ -195,10 +216,7 @@ def test_garbage_is_no_chain() -> None:
 
 
 def test_a_chain_that_dropped_its_oldest_says_where_it_begins() -> None:
-    store = store_of(KEY, *[2] * 6)
-    store.keep_receipt(packed(KEY, receipt(13))[0])
-    sealer(KEY, kept=5).seal(store, "p", store.now)
-    lines = lines_of(store)
+    lines = behind_what_was_dropped()
     found = verdict(lines, KEY)
     assert found.problems == ()
     assert (found.first, found.last) == (9, 13)

@@ -112,6 +112,13 @@ def test_a_signature_is_of_one_job_of_one_plan(ops: KeySigner, ring: KeyRing) ->
     assert "does not hold" in refused(replace(definition, id="b"), ring)
 
 
+def test_an_older_job_that_was_signed_is_not_run_under_the_digest_of_a_newer_one(ops: KeySigner, ring: KeyRing) -> None:
+    (old,) = signed_plan(ops, JOB | {"cwd": "/srv/old"}).jobs
+    (new,) = signed_plan(ops, JOB | {"cwd": "/srv/new"}).jobs
+    assert (refused(old, ring), refused(new, ring)) == ("", "")
+    assert "stands under the digest of another definition" in refused(replace(old, digest=new.digest), ring)
+
+
 @pytest.mark.parametrize("signature", ["x", ":", "{id}:", "{id}:!", "{id}:ä", "{id}:AAAA", "{id}{good}", 7, ["x"]])
 def test_what_is_no_signature_holds_nothing(ops: KeySigner, ring: KeyRing, signature: Any) -> None:
     (definition,) = signed_plan(ops, JOB).jobs

@@ -11,8 +11,11 @@ from moie_worker.doors.cli.output import clock_time, print_json, print_table, pr
 from moie_worker.doors.cli.plans import BIG, NAMED, finish_load
 from moie_worker.errors import InputError
 from moie_worker.heart.snapshots import Keeper
+from moie_worker.heart.trust import objection
+from moie_worker.plan.definition import Definition
 from moie_worker.plan.fields import format_time
-from moie_worker.plan.snapshot import Kind, Manifest, Saved, pack, under, unpack
+from moie_worker.plan.model import Job
+from moie_worker.plan.snapshot import LARGEST, Kind, Manifest, Saved, pack, under, unpack
 from moie_worker.plan.snapshot_diff import Change, changes_document, restored_diff
 from moie_worker.plan.times import moment
 
@@ -79,7 +82,7 @@ def restore_command(desk: Desk, name: str | None, file: str | None, dry_run: boo
     if overview.flags.revision and not (name or file):
         raise click.UsageError("a plan is loaded: name the snapshot that replaces it; `moie backup list` shows them")
     keeper = desk.system.keeper()
-    opened = unpack(read_bytes(file), file) if file else keeper.open(name)
+    opened = unpack(read_bytes(file, LARGEST), file) if file else keeper.open(name)
     _bring_back(desk, keeper, *opened, dry_run=dry_run, as_json=as_json)
 
 
@@ -99,17 +102,31 @@ def _bring_back(desk: Desk, keeper: Keeper, manifest: Manifest, saved: Saved, *,
     overview = desk.store.overview()
     if overview.flags.loading and not dry_run:
         finish_load(desk)
-    changes = restored_diff(desk.store.all_jobs(), saved)
+    changes, refused = restored_diff(desk.store.all_jobs(), saved), _refused(desk, saved)
     revision = overview.flags.revision
     if not dry_run:
         revision = _restore(desk, keeper, under(saved, desk.plan), revision)
     if as_json:
         document = {"plan": desk.plan, "snapshot": manifest.name, "revision": revision, "dry_run": dry_run}
-        print_json(document | {"digest": manifest.digest, "changes": changes_document(changes)})
+        told = {"digest": manifest.digest, "changes": changes_document(changes), "refused": len(refused)}
+        print_json(document | told)
         return
     _say_changes(changes)
     done = f"{desk.plan} stands as in {manifest.name}, revision {revision}"
     click.echo("nothing was changed (--dry-run)" if dry_run else done)
+    if refused:
+        click.echo(f"  warning: workers of this machine refuse {len(refused)} of its jobs: {refused[0]}. "
+                   "Load the plan again with `--sign-key`", err=True)  # fmt: skip
+
+
+def _refused(desk: Desk, saved: Saved) -> list[str]:
+    """Why jobs of a snapshot would not be executed here: it has the signatures of its time, and of its plan's name."""
+    authors = desk.system.authors
+    if authors is None:
+        return []
+    definitions = (Definition.from_json(job.definition) for job in saved.jobs)
+    reasons = (objection(desk.plan, each, Job.model_validate(each.job), authors) for each in definitions)
+    return [why for why in reasons if why]
 
 
 def _restore(desk: Desk, keeper: Keeper, saved: Saved, base: int) -> int:

@@ -37,20 +37,23 @@ def refused(file: str, error: DocumentError) -> DocumentError:
     return DocumentError(error.problems, told)
 
 
-def read_bytes(file: str) -> bytes:
-    """All of it. Raises InputError for what cannot be read and what is too big to be."""
+def read_bytes(file: str, most: int = MAX_BYTES) -> bytes:
+    """All of it. Raises InputError for what cannot be read and what has more bytes than it may."""
     try:
         if file == "-":
-            return sys.stdin.buffer.read(MAX_BYTES + 1)
-        with Path(file).open("rb") as opened:
-            size = os.fstat(opened.fileno()).st_size
-            data = opened.read(MAX_BYTES + 1)
+            data = sys.stdin.buffer.read(most + 1)
+            size = len(data)
+        else:
+            with Path(file).open("rb") as opened:
+                size = os.fstat(opened.fileno()).st_size
+                data = opened.read(most + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{shown(file)}: cannot be read: {reason}. Give the path of a plan document") from None
-    if size > MAX_BYTES:
-        limit = f"at most {MAX_BYTES // MIB} MiB are read: load it in parts"
-        raise InputError(f"{shown(file)}: is {size / MIB:.1f} MiB; {limit}")
+    if max(size, len(data)) > most:
+        told = "is larger" if file == "-" else f"is {size / MIB:.1f} MiB"
+        advice = ": load it in parts" if most == MAX_BYTES else ""
+        raise InputError(f"{shown(file)}: {told}; at most {most // MIB} MiB are read{advice}")
     return data
 
 
