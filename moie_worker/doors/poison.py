@@ -2,6 +2,7 @@
 
 # mypy: disable-error-code="no-untyped-call"
 
+from functools import partial
 from typing import NoReturn
 
 from celery import Celery
@@ -11,7 +12,7 @@ from moie_worker.doors.poison_amqp import guard_amqp
 from moie_worker.doors.poison_consumer import POST
 from moie_worker.doors.poison_rules import UnfitError
 from moie_worker.doors.poison_schema import COMPRESSED
-from moie_worker.doors.poison_transport import PARK, SievedConnection
+from moie_worker.doors.poison_transport import EXCHANGES, PARK, Exchanges, SievedConnection
 from moie_worker.doors.post import Post
 from moie_worker.plan.letters import Death
 
@@ -40,10 +41,16 @@ def harden(app: Celery, redis_url: str | None = None, plan: str | None = None) -
     post = Post(app, redis_url, plan)
     setattr(app, POST, post)
     app.conf.worker_consumer = "moie_worker.doors.patient_consumer:PatientConsumer"
-    app.conf.broker_transport_options = {**(app.conf.broker_transport_options or {}), PARK: Parking(post)}
+    sieve = {PARK: Parking(post), EXCHANGES: partial(_exchanges, app)}
+    app.conf.broker_transport_options = {**(app.conf.broker_transport_options or {}), **sieve}
     app.amqp.Connection = SievedConnection
     _refuse_compression()
     guard_amqp()
+
+
+def _exchanges(app: Celery) -> Exchanges:
+    """Asked when something was published: the application may be configured further until then."""
+    return Exchanges(app.conf.event_exchange, app.control.mailbox.exchange.name)
 
 
 def _refuse_compression() -> None:

@@ -213,20 +213,27 @@ def _task_body(body: Any) -> None:
 
 
 def _check_broadcast(envelope: Mapping[str, Any], event: bool) -> None:
-    if envelope["content-type"] != "application/json":
-        raise UnfitError("it is no JSON")
-    _check_published(envelope["headers"], _parsed(_body(envelope), "the body"), event)
+    body = _body(envelope)
+    if envelope["content-type"] == "application/json":
+        _check_published(envelope["headers"], _parsed(body, "the body"), event)
+    else:
+        # Of an application with another `task_serializer`: kombu reads what the application accepts, and no other.
+        _check_published_headers(envelope["headers"])
 
 
 def _check_published(headers: Mapping[str, Any], body: Any, event: bool) -> None:
-    for name in ("clock", "expires"):
-        require(headers, name, none_or(number), "a number")
-    require(headers, "hostname", none_or(short), "a short text")
+    _check_published_headers(headers)
     if not event:
         _control(body)
         return
     for one in body if isinstance(body, list) else [body]:
         _event(one)
+
+
+def _check_published_headers(headers: Mapping[str, Any]) -> None:
+    for name in ("clock", "expires"):
+        require(headers, name, none_or(number), "a number")
+    require(headers, "hostname", none_or(short), "a short text")
 
 
 def _control(body: Any) -> None:

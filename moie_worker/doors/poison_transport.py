@@ -11,7 +11,7 @@ Two ways in which a lost connection ended the worker are closed here too.
 import functools
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kombu.connection import Connection
@@ -29,16 +29,28 @@ log = logging.getLogger(__name__)
 
 PARK = "park"  # the transport option: where the dead letters go
 Park = Callable[[Death], None]
-EVENTS = "celeryev"  # the exchange of events; its name is Celery's `event_exchange`
+EXCHANGES = "exchanges"  # the transport option: what names the exchanges of Celery have
 PUBLISHED = "it was published to whoever listened then, and lay in no queue"
 SEPARATOR = kombu_redis.Channel.sep
 
 
-class SievedPubSub(kombu_redis.PrefixedRedisPubSub):
-    """Reads what is published: control messages and events."""
+@dataclass(frozen=True, slots=True)
+class Exchanges:
+    """To which Celery publishes what is no task."""
 
-    def __init__(self, *args: Any, park: Park, **options: Any) -> None:
+    events: str  # Celery's `event_exchange`
+    control: str  # that of the mailbox, which is named after Celery's `control_exchange`
+
+
+NameExchanges = Callable[[], Exchanges]
+
+
+class SievedPubSub(kombu_redis.PrefixedRedisPubSub):
+    """Reads what is published: control messages, events, and the tasks of `Broadcast` queues."""
+
+    def __init__(self, *args: Any, park: Park, exchanges: NameExchanges, **options: Any) -> None:
         self._park = park
+        self._exchanges = exchanges
         super().__init__(*args, **options)
 
     def parse_response(self, *args: Any, **options: Any) -> Any:
@@ -47,18 +59,25 @@ class SievedPubSub(kombu_redis.PrefixedRedisPubSub):
         if not isinstance(reply, list) or not _text(reply[0]).endswith("message"):
             return reply
         channel, data = _text(reply[-2]), reply[-1]
-        if fault := broadcast_fault(data, event=EVENTS in channel):
+        if fault := self._fault(channel, data):
             death = message_death(channel, _raw(data), fault)
             self._park(replace(death, payload={**death.payload, "not_replayable": PUBLISHED}))
             return [*reply[:-1], b""]
         return reply
 
+    def _fault(self, channel: str, data: bytes | str) -> str | None:
+        exchange, known = exchange_of(channel), self._exchanges()
+        if exchange in (known.events, known.control):
+            return broadcast_fault(data, event=exchange == known.events)
+        return message_fault(data, SystemClock().now())
+
 
 class SievedRedis(kombu_redis.PrefixedStrictRedis):
     """Reads what is popped from queues."""
 
-    def __init__(self, *args: Any, park: Park, **options: Any) -> None:
+    def __init__(self, *args: Any, park: Park, exchanges: NameExchanges, **options: Any) -> None:
         self._park = park
+        self._exchanges = exchanges
         super().__init__(*args, **options)
 
     def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
@@ -80,7 +99,8 @@ class SievedRedis(kombu_redis.PrefixedStrictRedis):
 
     def pubsub(self, **options: Any) -> SievedPubSub:
         """As of the parent class, behind the sieve."""
-        return SievedPubSub(self.connection_pool, global_keyprefix=self.global_keyprefix, park=self._park, **options)
+        sieved = functools.partial(SievedPubSub, park=self._park, exchanges=self._exchanges)
+        return sieved(self.connection_pool, global_keyprefix=self.global_keyprefix, **options)
 
 
 class BookOfTheFull(kombu_redis.QoS):
@@ -110,12 +130,14 @@ class SievedChannel(kombu_redis.Channel):
     """Makes its clients behind the sieve."""
 
     QoS = BookOfTheFull
-    from_transport_options: tuple[Any, ...] = (*kombu_redis.Channel.from_transport_options, PARK)
+    from_transport_options: tuple[Any, ...] = (*kombu_redis.Channel.from_transport_options, PARK, EXCHANGES)
     park: Park
+    exchanges: NameExchanges
 
     def _get_client(self) -> Any:
         super()._get_client()  # checks the version of redis-py
-        return functools.partial(SievedRedis, global_keyprefix=self.global_keyprefix, park=self.park)
+        prefix = self.global_keyprefix
+        return functools.partial(SievedRedis, global_keyprefix=prefix, park=self.park, exchanges=self.exchanges)
 
     def close(self) -> None:
         """Through a connection that was given up nothing can be put back, and to try ends the worker.
@@ -141,7 +163,11 @@ class SievedTransport(kombu_redis.Transport):
 class SievedSentinelChannel(SievedChannel, kombu_redis.SentinelChannel):
     """Finds its Redis through sentinels."""
 
-    from_transport_options: tuple[Any, ...] = (*kombu_redis.SentinelChannel.from_transport_options, PARK)
+    from_transport_options: tuple[Any, ...] = (
+        *kombu_redis.SentinelChannel.from_transport_options,
+        PARK,
+        EXCHANGES,
+    )
 
     def _get_pool(self, asynchronous: bool = False) -> Any:
         pool = super()._get_pool(asynchronous)
@@ -173,6 +199,12 @@ class SievedConnection(Connection):
         """See `Connection`. Other brokers have their own transports."""
         wanted = super().get_transport_cls()
         return SIEVED.get(wanted, wanted)
+
+
+def exchange_of(channel: str) -> str:
+    """The exchange of a channel of Redis, as kombu reads it from its name: `/0.celeryev/worker.heartbeat`."""
+    name = channel.partition(".")[2] if channel.startswith("/") else channel
+    return name.partition("/")[0]
 
 
 def _text(value: bytes | str) -> str:

@@ -5,12 +5,12 @@
 import pytest
 import redis
 
-from moie_worker.doors.poison_transport import PARK, SievedConnection
+from moie_worker.doors.poison_transport import EXCHANGES, PARK, Exchanges, SievedConnection
 from moie_worker.plan.letters import Death
 
 pytestmark = pytest.mark.integration
 
-
+CELERY = Exchanges("celeryev", "celery.pidbox")
 HEADERS = {"lang": "py", "task": "t", "id": "1", "retries": 0, "timelimit": [None, None]}
 
 
@@ -25,7 +25,7 @@ def take_one(connection: SievedConnection) -> None:
 @pytest.fixture
 def connection(broker_url: str) -> SievedConnection:
     parked: list[Death] = []
-    return SievedConnection(broker_url, transport_options={PARK: parked.append})
+    return SievedConnection(broker_url, transport_options={PARK: parked.append, EXCHANGES: lambda: CELERY})
 
 
 def test_closing_it_leaves_the_message_where_kombu_finds_it_again(

@@ -168,19 +168,24 @@ def test_every_shape_of_garbage_is_a_letter_and_the_worker_goes_on(
     assert redis_client.hlen("unacked") == 0
 
 
-def test_garbage_on_the_channels_of_control_and_events_is_a_letter(
+def test_garbage_on_the_channels_of_control_events_and_broadcasts_is_a_letter(
     start: Start, hard: Celery, box: RedisDeadLetters, redis_client: "redis.Redis", broker_url: str, redis_url: str
 ) -> None:
-    worker = start("hardened_app", "worker", "-c1", TEST_BROKER=broker_url, TEST_LETTERS=redis_url)
+    worker = start("hardened_app", "worker", "-c1", TEST_BROKER=broker_url, TEST_LETTERS=redis_url, TEST_EVENTS="ev")
     ready(hard)
-    shapes = [b"7", b"[]", b"garbage", b"\xff", b"{}", with_headers(), *(json.dumps(m).encode() for m in events())]
-    for channel in ("/0.celery.pidbox", "/0.celeryev/worker.heartbeat"):
-        for shape in shapes:
-            assert redis_client.publish(channel, shape) == 1
+    channels = {"/0.celery.pidbox", "/0.ev/worker.heartbeat", "/0.everyone/all"}
+    wait_until(lambda: redis_client.pubsub_numpat() == len(channels), "a worker that listens to all of them")
+    shapes = [b"7", b"[]", b"garbage", b"\xff", b"{}", with_headers(id=7)]
+    bodies = [json.dumps(message).encode() for message in events()]
+    given = [(channel, shape) for channel in channels for shape in (shapes if "all" in channel else shapes + bodies)]
+    for channel, shape in given:
+        assert redis_client.publish(channel, shape) == 1
     ready(hard)
     add(hard, redis_client, 1)
-    wait_until(lambda: box.count() == 2 * len(shapes), f"{2 * len(shapes)} letters")
-    assert {head.name for head in heads(box)} == {"/0.celery.pidbox", "/0.celeryev/worker.heartbeat"}
+    assert redis_client.publish("/0.everyone/all", with_headers(id="to-all")) == 1
+    wait_until(lambda: redis_client.exists("celery-task-meta-to-all"), "the result of a task that all workers got")
+    wait_until(lambda: box.count() == len(given), f"{len(given)} letters")
+    assert {head.name for head in heads(box)} == channels
     assert all("in no queue" in box.get(head.id).payload["not_replayable"] for head in heads(box))
     assert worker.poll() is None
 
