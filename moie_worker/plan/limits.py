@@ -21,6 +21,7 @@ AUDIT = 100  # jobs that one audit step looks at
 FLUSH_MS = 250  # what ended is settled at least this often
 OVERTIME_MS = 1_000  # what a hint has not started so long after its share of work is given back
 ALERTS_KEPT = 1_000
+AHEAD_MS = 60_000  # a heartbeat is due before it is sent; more than this ahead of Redis' time, its mark is damage
 REGRESSIONS_TOLD = 20  # of a plan, each by an alert of its own
 ONCE_MS = 60_000  # the answer to an operator is kept for so long, for a client that did not hear it
 DECISIONS = 1_000  # of policies that a plan keeps

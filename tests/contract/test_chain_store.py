@@ -50,3 +50,24 @@ def test_stations_are_apart_and_marked_with_the_time_of_redis(chain: RedisChain,
 def test_a_station_of_a_newer_release_is_passed_over(chain: RedisChain, redis_client: "redis.Redis") -> None:
     redis_client.hset(CHAIN, "moon", json.dumps({"pulse": "p:1", "slot": 1, "at": 1, "note": ""}))
     assert chain.trace() == {}
+
+
+def marked(slot: object) -> str:
+    return json.dumps({"pulse": "heartbeat:1", "slot": slot, "at": SLOT, "note": ""})
+
+
+DAMAGED = [
+    "", "no JSON", "7", "{}", "[]", "null", '"slot"', "[" * 10_000, '{"slot": null}',
+    marked("soon"), marked(None), marked(9e99), marked(SLOT * 2), marked([]), marked({}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damaged", DAMAGED)
+def test_a_damaged_mark_is_not_seen_and_the_next_heartbeat_heals_it(
+    chain: RedisChain, redis_client: "redis.Redis", damaged: str
+) -> None:
+    redis_client.hset(CHAIN, Station.REFUSED, damaged)
+    chain.mark(Station.SENT, pulse(SLOT))
+    assert chain.trace().keys() == {Station.SENT}
+    chain.mark(Station.REFUSED, pulse(SLOT), "no")
+    assert chain.trace()[Station.REFUSED].pulse == pulse(SLOT)

@@ -9,6 +9,7 @@ from moie_worker.adapters.redis.connect import address_of, translated
 from moie_worker.adapters.redis.keys import CHAIN
 from moie_worker.adapters.redis.scripts import Scripts
 from moie_worker.plan.chain import Mark, Pulse, Station, Trace
+from moie_worker.plan.limits import AHEAD_MS
 
 NOTE_KEPT = 500  # characters
 
@@ -37,9 +38,10 @@ class RedisChain:
 
 
 def _mark(text: str) -> Mark | None:
-    """None for what cannot be read: the next heartbeat writes it anew."""
+    """None for what is no mark or was seen long before it was due: the next heartbeat writes it anew."""
     try:
         record = json.loads(text)
-        return Mark(Pulse(str(record["pulse"]), int(record["slot"])), int(record["at"]), str(record["note"]))
+        mark = Mark(Pulse(str(record["pulse"]), int(record["slot"])), int(record["at"]), str(record["note"]))
     except UNFIT:
         return None
+    return mark if mark.pulse.slot <= mark.at + AHEAD_MS else None
