@@ -28,4 +28,4 @@ class Dying(PlanScheduler):
 
     @cached_property
     def _firing(self) -> Firing:
-        return DyingFiring(self.app, self._system, self.schedule)
+        return DyingFiring(self.app, self._system, self.schedule, self._complaints)

@@ -15,10 +15,12 @@ from moie_worker.doors.hints import CONFIRM_S, HEARTBEAT, broker_errors
 from moie_worker.doors.other_beats import OtherBeats
 from moie_worker.doors.state import same_redis
 from moie_worker.errors import MoieError
+from moie_worker.heart.quietly import Complaints
 from moie_worker.plan.chain import DEFAULT_QUEUE, Pulse, Station
 from moie_worker.plan.times import Ms
 from moie_worker.wiring import System
 
+BROKER = "broker of entries"  # what is complained about
 RESERVED_MS = 1_000  # elsewhere than on our Redis: how long one beat has for publishing
 
 log = logging.getLogger(__name__)
@@ -27,11 +29,14 @@ log = logging.getLogger(__name__)
 class Firing:
     """The entries of one beat; what is known of them stands in Redis, where every beat sees it."""
 
-    def __init__(self, app: Celery, system: System, schedule: Mapping[str, ScheduleEntry]) -> None:
+    def __init__(
+        self, app: Celery, system: System, schedule: Mapping[str, ScheduleEntry], complaints: Complaints
+    ) -> None:
         self.app = app
         self.kept = RedisEntries(system.client, str(app.main or "app"))
         self.others = OtherBeats()
         self._schedule = schedule
+        self._complaints = complaints
         self._chain = system.chain
         self._sent_to = slots.sent_to(app)
         self._atomic = same_redis(app, system)  # messages can be pushed by the script that advances an entry
@@ -49,7 +54,8 @@ class Firing:
             except MoieError:
                 raise
             except broker_errors(self.app) as error:
-                log.error("beat: the broker does not take %s: %s", entry.name, error)
+                if self._complaints.due(str(error), BROKER):
+                    log.error("beat: the broker does not take %s: %s", entry.name, error)
                 return now + RESERVED_MS
             except Exception as error:  # noqa: BLE001 - schedules are the application's own code
                 self._skip(entry, error)
@@ -88,6 +94,7 @@ class Firing:
         try:
             if self._fire_slot(key, entry, due.slot, kept, following.text(), now):
                 log.info("beat: sent %s (%s)", entry.name, entry.task)
+                self._complaints.over(BROKER)
                 queue = str(entry.options.get("queue") or self.app.conf.task_default_queue or DEFAULT_QUEUE)
                 self._trace(entry, due.slot, Station.SENT, queue)
         except MoieError:

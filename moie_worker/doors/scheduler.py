@@ -12,7 +12,6 @@ import logging
 import os
 import secrets
 import socket
-import time
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -61,18 +60,18 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
 
     @cached_property
     def _firing(self) -> Firing:
-        return Firing(self.app, self._system, self.schedule)
+        return Firing(self.app, self._system, self.schedule, self._complaints)
 
     @cached_property
     def _dispatcher(self) -> Dispatcher | None:
         """Offers the jobs of plans; None in an application whose workers do not know how to work on them."""
         if WORK not in self.app.tasks:
             return None
-        return Dispatcher(self._system.fleet, self._system.store, publisher(self.app))
+        return Dispatcher(self._system.fleet, self._system.store, publisher(self.app), self._complaints)
 
     @cached_property
     def _complaints(self) -> Complaints:
-        return Complaints(time.monotonic)
+        return Complaints()
 
     @cached_property
     def name(self) -> str:

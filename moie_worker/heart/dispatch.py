@@ -9,11 +9,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from moie_worker.errors import MoieError, UnreachableError
+from moie_worker.heart.quietly import Complaints
 from moie_worker.plan.flow import Hint
 from moie_worker.plan.presence import Worker, slots
 from moie_worker.plan.times import Ms
 from moie_worker.ports import Fleet, Store
 
+HINTS = "hints"  # what is complained about
 APPLY_AT_ONCE = 8  # batches of a load that one look applies, so that other plans wait little
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ class Dispatcher:
     fleet: Fleet
     store: Callable[[str], Store]
     publish: Callable[[str, Hint], None]  # to the workers of its queue
+    complaints: Complaints = field(default_factory=Complaints)
     _busy: dict[str, set[str]] = field(default_factory=dict)  # queue -> plans that had something for it
     _dues: dict[str, Ms] = field(default_factory=dict)  # plan -> when to look at it again (Redis' time), 0: at once
     _workers: Sequence[Worker] = ()
@@ -113,13 +116,16 @@ class Dispatcher:
     def _try(self, plan: str, *, rescue: bool) -> Ms | None:
         """What is wrong with one plan keeps no other from its work."""
         try:
-            return self._look_at(plan, rescue=rescue)
+            due = self._look_at(plan, rescue=rescue)
         except UnreachableError:
             raise
         except MoieError as error:
-            log.error("plan %s cannot be looked at: %s", plan, error)
+            if self.complaints.due(str(error), f"plan {plan}"):
+                log.error("plan %s cannot be looked at: %s", plan, error)
             self._leave(plan)
             return None
+        self.complaints.over(f"plan {plan}")
+        return due
 
     def _look_at(self, plan: str, *, rescue: bool) -> Ms | None:
         store = self.store(plan)
@@ -157,8 +163,10 @@ class Dispatcher:
         if not self._mute:
             try:
                 self.publish(plan, hint)
+                self.complaints.over(HINTS)
             except UnreachableError as error:
-                log.error("%s", error)
+                if self.complaints.due(str(error), HINTS):
+                    log.error("%s", error)
                 self._mute = True
         return not self._mute
 

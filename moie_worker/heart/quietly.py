@@ -1,6 +1,7 @@
 """What fails again and again without harm, for leases and sweeps put it right: said, and not a thousand times."""
 
 import logging
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -23,20 +24,24 @@ def quietly(call: Callable[[], T], what: str) -> T | None:
 
 
 class Complaints:
-    """Whether to say what goes wrong: at once when it is new, then every minute while it is the same."""
+    """Whether to say what goes wrong: at once when it is new, then every minute while it is the same.
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    What things are complained of `about` are told apart: a broker that is away does not make a plan's fault new.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._now = monotonic
-        self._last: tuple[str, float] | None = None
+        self._last: dict[str, tuple[str, float]] = {}
 
-    def due(self, what: str) -> bool:
+    def due(self, what: str, about: str = "") -> bool:
         """Whether this is to be said now."""
         now = self._now()
-        if self._last is not None and self._last[0] == what and now - self._last[1] < SAY_AGAIN_S:
+        said, at = self._last.get(about, (None, 0.0))
+        if said == what and now - at < SAY_AGAIN_S:
             return False
-        self._last = (what, now)
+        self._last[about] = (what, now)
         return True
 
-    def over(self) -> None:
+    def over(self, about: str = "") -> None:
         """All went well: whatever comes next is new."""
-        self._last = None
+        self._last.pop(about, None)

@@ -15,6 +15,7 @@ import redis
 from celery import Celery
 from celery.beat import BeatLazyFunc
 from celery.schedules import BaseSchedule
+from kombu.exceptions import OperationalError
 
 from moie_worker.adapters.redis.fleet import RedisFleet
 from moie_worker.doors.entries import Due, key_before
@@ -256,6 +257,25 @@ def test_what_goes_wrong_at_every_tick_is_said_once_until_it_was_over(
     monkeypatch.setattr(beat._firing.kept, "peek", refused)
     beat.tick()
     assert tell("beat: Redis says WRONGPASS; it tries again every 1 s") == 2
+
+
+def test_a_broker_that_stays_away_is_said_once_until_it_took_an_entry(
+    shop: Shop, tell: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beat = shop.beat(often=0.001)
+    beat.tick()
+    for said in (1, 2):
+        with monkeypatch.context() as broken:
+            broken.setattr(beat.app, "send_task", away)
+            beat.tick()
+            beat.tick()
+        assert tell("the broker does not take often: away") == said
+        beat.tick()
+    assert shop.fired() == ["often"] * 2
+
+
+def away(*_: object, **__: object) -> None:
+    raise OperationalError("away")
 
 
 def refused(_: object) -> None:

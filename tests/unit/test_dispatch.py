@@ -356,9 +356,27 @@ def test_what_is_wrong_with_one_plan_keeps_no_other_from_its_work(caplog: pytest
     bench.beat.sweep()
     bench.beat.sweep()
     assert bench.offers() == {"bad": 0, "good": 1}
-    assert caplog.text.count("plan bad cannot be looked at: Redis refused") == 2
+    assert caplog.text.count("plan bad cannot be looked at: Redis refused") == 1, "and then every minute"
     bench.beat.sweep()
     assert bench.offers() == {"bad": 1, "good": 0}
+    bad.cut = {"rescue": 1}
+    bench.beat.sweep()
+    assert caplog.text.count("plan bad cannot be looked at: Redis refused") == 2, "it was over"
+
+
+def test_a_broker_that_stays_away_is_said_once_until_it_took_a_hint(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    load(bench.store, *many(40))
+    ordinary, away = bench.publish, refusing
+    for publish, said in ((away, 1), (away, 1), (ordinary, 1), (away, 2)):
+        bench.publish = publish
+        bench.store.hints.clear()
+        bench.beat.sweep()
+        assert caplog.text.count("no broker") == said
+
+
+def refusing(plan: str, hint: Hint) -> None:
+    raise UnreachableError("no broker")
 
 
 def test_a_plan_that_is_gone_is_said_once(caplog: pytest.LogCaptureFixture) -> None:

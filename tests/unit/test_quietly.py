@@ -22,3 +22,10 @@ def test_what_comes_back_after_it_was_over_is_new() -> None:
     assert complaints.due("no")
     complaints.over()
     assert complaints.due("no")
+
+
+def test_what_is_said_of_one_thing_makes_nothing_new_of_another() -> None:
+    complaints = Complaints(lambda: 0.0)
+    assert [complaints.due("no", "a"), complaints.due("no", "b"), complaints.due("no", "a")] == [True, True, False]
+    complaints.over("b")
+    assert [complaints.due("no", "a"), complaints.due("no", "b")] == [False, True]
