@@ -188,7 +188,7 @@ def pack(saved: Saved, kind: Kind) -> tuple[Manifest, bytes]:
         kind=kind,
         revision=saved.revision,
         at=saved.at,
-        jobs=sum(not _is_look(line) for line in saved.lines),
+        jobs=len(saved.lines) - sum(1 for line in saved.lines if _LOOK in line and _is_look(line)),
         completed=completed,
         journal=saved.journal,
         digest=digest.hexdigest(),
@@ -197,6 +197,9 @@ def pack(saved: Saved, kind: Kind) -> tuple[Manifest, bytes]:
     )
     manifest = replace(manifest, sha256=_seal(manifest, body))
     return manifest, MAGIC + manifest.to_json().encode() + b"\n" + body
+
+
+_LOOK = f"{SUFFIX}\t"  # at the end of an id: no JSON holds a tab, so it is nowhere else
 
 
 def _is_look(line: str) -> bool:
