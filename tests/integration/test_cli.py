@@ -199,6 +199,15 @@ def test_migration_writes_a_new_file_and_keeps_the_old_one(cli: Cli, tmp_path: P
     assert cli.json("migrate", str(tmp_path / "plan.v2.v3.json"), "--to", "2", "--dry-run")["from"] == 3
 
 
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--output", "-")], ids=" ".join)
+def test_a_migration_to_standard_output_is_one_json_document_when_that_is_asked_for(
+    cli: Cli, more: tuple[str, ...]
+) -> None:
+    done = cli.run("migrate", "-", "--to", "2", "--json", *more, stdin=V1.read_bytes())
+    said = json.loads(done.stdout)
+    assert (said["from"], said["to"], said["file"], said["document"]["meta"]["mode"]) == (1, 2, None, "daemon")
+
+
 # -- looking ----------------------------------------------------------------------------------------
 
 

@@ -49,10 +49,10 @@ def migrate_command(file: str, version: str, output: str | None, dry_run: bool, 
     """Write the plan document FILE in another version of the format, step by step. The old file stays as it is."""
     found, (document, notes) = _migrated(file, int(version))
     target = output or _beside(file, version)
-    if not dry_run:
-        _deliver(document, target, force)
+    where = None if dry_run or (as_json and target == "-") else target  # printed once, as a part of the JSON
+    if where is not None:
+        _deliver(document, where, force)
     if as_json:
-        where = None if dry_run else target
         print_json({"from": found.version, "to": int(version), "file": where, "notes": notes, "document": document})
         return
     click.echo(f"version {found.version}: {found.reason}", err=True)
