@@ -69,6 +69,18 @@ tool operate pause >/dev/null || die 'the operator cannot pause a plan'
 paused || die 'the plan is not paused'
 tool operate resume >/dev/null
 
+say 'who looks knows the key that sealed the receipts; what who operates saves is there when he is gone'
+trusted() { tool look status --json | grep -q '"trusted": true'; }
+tool operate heartbeat >/dev/null
+await 'the reader trusts the newest seal' trusted
+tool operate backup create >/dev/null || die 'the operator cannot take a snapshot'
+compose exec -T worker sh -c 'test -n "$(ls /var/lib/moie/snapshots/check-2/*-manual.moie)"' || die 'the snapshot went'
+! tool look keys make eve --role worker 2>/dev/null || die 'the reader wrote into the home'
+
+say 'another user, of the group 0, can use the image'
+docker run --rm --read-only --user 54321:0 "$(docker inspect -f '{{.Image}}' "$worker")" \
+  sh -c 'ls /app/examples && moie keys make probe --role worker' >/dev/null || die 'it cannot be used by another user'
+
 say 'Flower asks for its password and changes nothing'
 compose exec -T flower python - <<'PYTHON'
 import base64, os, urllib.error, urllib.request

@@ -1,4 +1,4 @@
-"""What stands beside compose.yaml: its passwords are made by one command, and made once."""
+"""compose.yaml and what stands beside it: its passwords are made by one command, and made once."""
 
 import re
 import shutil
@@ -20,6 +20,13 @@ def test_workers_and_beats_are_asked_whether_they_live_by_commands_that_are_ther
         told, name, *args = services[kind]["healthcheck"]["test"]
         assert (told, name) == ("CMD", "moie")
         assert CliRunner().invoke(moie, [*args, "--help"]).exit_code == 0
+
+
+def test_who_looks_reads_the_home_and_who_operates_keeps_snapshots_there() -> None:
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    home = services["worker"]["volumes"]
+    assert services["operate"]["volumes"] == services["beat"]["volumes"] == home
+    assert services["look"]["volumes"] == [f"{home[0]}:ro"]
 
 
 def passwords(directory: Path) -> dict[str, str]:
