@@ -94,6 +94,7 @@ def test_what_detached_processes_cannot_write_is_told_before_they_start(
 
 
 def test_a_lock_of_another_user_is_named(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed.chmod(0o755)
     (closed / "moie.lock").touch(mode=0o400)
     os.chown(closed / "moie.lock", UID, -1)
     monkeypatch.setenv("MOIE_HOME", str(closed))
