@@ -75,7 +75,7 @@ class MemoryDeadLetters:
             raise RefusedError(f"dead letter {letter_id} is being replayed by somebody else")
         if kept.letter.head.replayed_at and not again:
             raise RefusedError(f"dead letter {letter_id} was replayed already; force it to replay again")
-        kept.claimed_until = now + hold
+        kept.claimed_until, kept.death = now + hold, ""
         return Claim(kept.letter, kept.claimed_until.isoformat())
 
     def release(self, claim: Claim) -> None:

@@ -87,4 +87,4 @@ class PoisonConsumer(Consumer):  # type: ignore[misc]
     def _keep(self, message: Any, reason: str) -> None:
         post: Post = getattr(self.app, POST)
         log.error("a message is a dead letter: %s", reason)
-        post.letter(undelivered(message, reason))
+        post.letter(undelivered(self.app, message, reason))

@@ -86,9 +86,12 @@ class SievedRedis(kombu_redis.PrefixedStrictRedis):
         if command_name == "BRPOP" and reply:
             queue, element = reply
             return None if self._parked(_text(queue), element) else reply
-        if command_name == "RPOP" and reply:
-            return None if self._parked("", reply) else reply
         return reply
+
+    def rpop(self, name: Any, count: int | None = None) -> Any:
+        """As of the parent class; what is not fit is parked."""
+        reply = super().rpop(name, count)
+        return None if isinstance(reply, bytes | str) and self._parked(_text(name), reply) else reply
 
     def _parked(self, queue: str, element: bytes | str) -> bool:
         fault = message_fault(element, SystemClock().now())

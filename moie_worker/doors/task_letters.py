@@ -4,13 +4,15 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from traceback import format_exception
 from typing import Any
 
+from celery import Celery
 from kombu.utils.json import dumps as kombu_dumps
 from kombu.utils.json import loads as kombu_loads
 
+from moie_worker.doors.whence import is_fanout, queue_of
 from moie_worker.heart.measure import describe
 from moie_worker.plan.letters import Death, LetterKind
 
@@ -151,13 +153,21 @@ def message_death(queue: str, raw: bytes, reason: str, death: str = "", **eviden
     return Death(f"message-{digest[:32]}", LetterKind.MESSAGE, queue, reason, 1, payload, evidence, death)
 
 
-def undelivered(message: Any, reason: str) -> Death:
-    """A broker's message that the worker gave back or threw away."""
+def undelivered(app: Celery, message: Any, reason: str) -> Death:
+    """A broker's message that a worker of the application gave back or threw away."""
     delivery = message.delivery_info or {}
+    exchange, routing_key = (str(delivery.get(name) or "") for name in ("exchange", "routing_key"))
+    queue = queue_of(app, exchange, routing_key)
     tag = message.delivery_tag
     # Tags of Redis are unique; those of AMQP count from 1 on each channel and say nothing.
-    death = tag if isinstance(tag, str) else ""
-    return message_death(str(delivery.get("routing_key") or ""), raw_of(message), reason, death)
+    death = message_death(
+        queue.name if queue else routing_key, raw_of(message), reason, tag if isinstance(tag, str) else ""
+    )
+    if queue is not None and not is_fanout(queue):
+        return death
+    way = f"the exchange {exchange!r} with the routing key {routing_key!r}"
+    lost = f"every worker that listened got it from {way}" if queue else f"no queue of its worker is bound to {way}"
+    return replace(death, payload={"not_replayable": lost, **death.payload})
 
 
 def raw_of(message: Any) -> bytes:

@@ -35,14 +35,15 @@ class CeleryPublisher:
 
     def message(self, letter: Letter) -> None:
         """See `Publisher`. Raises RefusedError where the broker is no Redis: elsewhere a queue takes no raw bytes."""
-        raw = base64.b64decode(letter.payload["raw_base64"])
+        raw, queue = base64.b64decode(letter.payload["raw_base64"]), letter.payload["queue"]
+        if not queue:
+            raise RefusedError(f"nobody knows the queue of {letter.head.id}. `moie dead show` has its bytes")
         with self.app.connection_for_write() as connection:
             if connection.transport.driver_type != "redis":
                 raise RefusedError(
                     f"the raw message {letter.head.id} goes back to a Redis broker only. `moie dead show` has its bytes"
                 )
-            channel = connection.default_channel
-            channel.client.lpush(letter.payload["queue"], raw)
+            connection.default_channel.client.lpush(queue, raw)
 
 
 def _options(payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -159,13 +159,13 @@ class Watcher:
     def unknown(self, *, sender: Any, message: Any, name: str, exc: BaseException, **_: Any) -> None:
         """A message names a task that this worker does not have."""
         if sender.app is self.app and Task in self._taken:
-            self.post.letter(undelivered(message, f"unknown task {name!r}: {exc!r}"))
+            self.post.letter(undelivered(self.app, message, f"unknown task {name!r}: {exc!r}"))
 
     @_never_raises
     def rejected(self, *, sender: Any, message: Any, exc: BaseException | None, **_: Any) -> None:
         """A message is no task."""
         if getattr(sender, "app", None) is self.app and Task in self._taken:
-            self.post.letter(undelivered(message, describe(exc) if exc else "no task message"))
+            self.post.letter(undelivered(self.app, message, describe(exc) if exc else "no task message"))
 
     @_never_raises
     def closing(self, **_: Any) -> None:

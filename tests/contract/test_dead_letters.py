@@ -114,6 +114,14 @@ def test_a_new_death_opens_a_replayed_letter(box: DeadLetterBox) -> None:
 
 
 @pytest.mark.fault(18)
+def test_what_dies_of_its_replay_opens_its_letter_also_where_its_death_has_the_same_name(box: DeadLetterBox) -> None:
+    box.put(TASK)
+    box.claim("t-1", HOLD)
+    assert box.put(TASK)
+    assert not box.put(TASK)
+    assert (box.get("t-1").head.deaths, box.get("t-1").head.replayed_at) == (2, None)
+
+
 def test_of_two_who_replay_one_is_refused(box: DeadLetterBox) -> None:
     box.put(TASK)
     claim = box.claim("t-1", HOLD)

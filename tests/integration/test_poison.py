@@ -1,5 +1,7 @@
 """Anything whatever is pushed into the queue of a real worker; it lives, and every element is a dead letter."""
 
+# mypy: disable-error-code="no-untyped-call"
+
 import base64
 import copy
 import json
@@ -16,7 +18,8 @@ from celery import Celery
 
 from moie_worker.adapters.redis.connect import connect
 from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
-from moie_worker.plan.letters import LetterFilter, LetterHead, LetterKind
+from moie_worker.doors.poison_transport import PARK, SievedConnection
+from moie_worker.plan.letters import Death, LetterFilter, LetterHead, LetterKind
 from tests.celery_kit import Start, wait_until
 
 pytestmark = pytest.mark.integration
@@ -219,6 +222,16 @@ def test_a_key_prefix_changes_nothing(
     sender.conf.broker_transport_options = {"global_keyprefix": "pre-"}
     sender.send_task("hard.nothing")
     wait_until(lambda: {head.name for head in heads(box)} == {"celery"} and box.count() == 2, "both letters")
+
+
+def test_what_is_asked_for_one_by_one_is_parked_with_its_queue(redis_client: "redis.Redis", broker_url: str) -> None:
+    deaths: list[Death] = []
+    redis_client.lpush("pre-feeds", b"garbage")
+    with SievedConnection(
+        broker_url, transport_options={PARK: deaths.append, "global_keyprefix": "pre-"}
+    ) as connection:
+        assert connection.default_channel.basic_get("feeds") is None
+    assert [death.payload["queue"] for death in deaths] == ["feeds"]
 
 
 @pytest.mark.fault(15)

@@ -121,8 +121,8 @@ def test_hard_limits_and_lost_children_are_letters_once(
     assert killed.payload["headers"]["tenant"] == "blue"
 
 
-def test_expired_and_unknown_tasks_are_letters(
-    start: Start, shop: Celery, box: RedisDeadLetters, broker_url: str, redis_url: str
+def test_expired_and_unknown_tasks_are_letters_and_a_message_goes_back_to_its_queue(
+    start: Start, shop: Celery, box: RedisDeadLetters, dead: DeadLetters, broker_url: str, redis_url: str
 ) -> None:
     expired = shop.send_task("shop.add", [1, 2], expires=-1)
     shop.send_task("shop.nothing", [1])
@@ -132,6 +132,11 @@ def test_expired_and_unknown_tasks_are_letters(
     assert letter.payload["args"] == [1, 2]
     wait_until(lambda: len(heads(box)) == 2, "a letter of the unknown task")
     assert any("shop.nothing" in head.reason for head in heads(box))
+
+    shop.send_task("shop.nothing", [2], exchange="tasks", routing_key="feed.import")
+    wait_until(lambda: heads(box)[0].name == "feeds", "a letter of that queue")
+    dead.replay(heads(box)[0].id, Act("ops", force=True))
+    wait_until(lambda: heads(box)[0].deaths == 2, "it comes again, and is as unknown as before")
 
 
 def test_only_tasks_of_the_class_are_kept_without_watch(

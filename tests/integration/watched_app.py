@@ -1,6 +1,6 @@
 """An application as somebody else would have written it: its tasks know nothing of moie-worker."""
 
-# mypy: disable-error-code="untyped-decorator"
+# mypy: disable-error-code="untyped-decorator,no-untyped-call"
 
 import os
 import signal
@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from celery import Celery, Task
+from kombu.entity import Exchange, Queue
 
 import moie_worker
 from moie_worker.doors.dead_letter_task import DeadLetterTask
@@ -21,6 +22,7 @@ app.conf.update(
         "nightly": {"task": "shop.tick", "schedule": timedelta(hours=24), "args": ["night"]},
     },
     beat_max_loop_interval=1,
+    task_queues=[Queue("celery"), Queue("feeds", Exchange("tasks"), routing_key="feed.import")],
     broker_connection_retry_on_startup=True,
     worker_hijack_root_logger=False,
 )

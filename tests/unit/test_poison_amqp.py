@@ -60,7 +60,7 @@ def test_properties_that_cannot_be_read_are_set_aside_and_kept(flags: int, prope
     why = unreadable(message)
     assert why
     assert "cannot be read" in why
-    letter = undelivered(message, why)
+    letter = undelivered(Celery("guarded"), message, why)
     kept = json.loads(base64.b64decode(letter.payload["raw_base64"]))
     assert base64.b64decode(kept["headers"]["moie_properties"]).endswith(properties)
     assert base64.b64decode(kept["body"]) == BODY

@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 from celery import Celery, chain, chord, group
 from celery.worker.request import Request
+from kombu.common import Broadcast
+from kombu.entity import Exchange, Queue, binding
+from kombu.message import Message
 from kombu.serialization import prepare_accept_content
 
 from moie_worker.adapters.memory_dead_letters import MemoryDeadLetters
 from moie_worker.doors.post import Post
+from moie_worker.doors.task_letters import undelivered
 from moie_worker.doors.task_replay import CeleryPublisher
 from moie_worker.doors.watch import Watcher
 from moie_worker.errors import NotFoundError, RefusedError
@@ -159,6 +163,39 @@ def test_callbacks_that_are_no_json_keep_a_task_from_being_replayed(shop: Shop) 
     shop.work()
     with pytest.raises(RefusedError, match="callbacks are no JSON"):
         shop.replay()
+
+
+@pytest.mark.parametrize(
+    ("queue", "routing_key"),
+    [
+        (Queue("feeds", Exchange("tasks"), "feed.import"), "feed.import"),
+        (Queue("feeds", Exchange("tasks", type="topic"), "feed.#"), "feed.import"),
+        (Queue("feeds", bindings=[binding(Exchange("tasks"), "a"), binding(Exchange("tasks"), "b")]), "b"),
+    ],
+)
+def test_a_message_is_kept_with_the_queue_that_its_exchange_led_to(shop: Shop, queue: Queue, routing_key: str) -> None:
+    death = undelivered(shop.app, delivered(shop, queue, routing_key), "no task")
+    assert (death.name, death.payload["queue"]) == ("feeds", "feeds")
+    assert "not_replayable" not in death.payload
+
+
+@pytest.mark.parametrize(
+    ("queue", "why"),
+    [
+        (Queue("feeds", Exchange("tasks"), "other"), "no queue of its worker is bound to the exchange 'tasks'"),
+        (Broadcast("feeds", exchange=Exchange("tasks", type="fanout")), "every worker that listened got it"),
+    ],
+)
+def test_a_message_that_lay_in_no_known_queue_is_not_put_into_one(shop: Shop, queue: Queue, why: str) -> None:
+    death = undelivered(shop.app, delivered(shop, queue, "feed.import"), "no task")
+    assert why in death.payload["not_replayable"]
+
+
+def delivered(shop: Shop, queue: Queue, routing_key: str) -> Message:
+    """What a worker of this queue is given by its broker."""
+    shop.app.conf.task_queues = [Queue("other"), queue]
+    address = {"exchange": "tasks", "routing_key": routing_key}
+    return Message(body=b"7", delivery_tag="tag", delivery_info=address, properties={}, headers={})
 
 
 def test_what_takes_more_than_is_kept_is_counted_with_its_callbacks(shop: Shop) -> None:

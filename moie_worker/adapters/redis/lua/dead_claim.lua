@@ -13,6 +13,7 @@ if held and tonumber(held) > now then return { 'claimed', held } end
 if replayed and ARGV[2] ~= '1' then return { 'replayed', replayed } end
 local mark = text(now + tonumber(ARGV[3]))
 redis.call('HSET', key, 'claimed_until', mark)
+redis.call('HDEL', key, 'death') -- a message goes back as it is: the next death has the same name
 local answer = redis.call('HGETALL', key)
 table.insert(answer, 1, mark)
 table.insert(answer, 1, 'yours')
