@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import urlencode, urlsplit
 
 from moie_worker.actions.arxiv_feed import FeedError, Page, Paper, error_of, parse_feed
-from moie_worker.actions.texts import one_line
 from moie_worker.actions.web import Reply, Request, StoppedError, TimeUpError, exchange, shown
 from moie_worker.plan.backoff import ceiling
+from moie_worker.plan.texts import one_line
 from moie_worker.ports import ActionContext
 
 INTERVAL = timedelta(seconds=3)  # between requests, of all workers together

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from moie_worker.actions.texts import one_line
+from moie_worker.plan.texts import one_line
 
 TITLE_COUNTS = 2  # times as much as the summary
 SUMMARY_LENGTH = 1200

@@ -4,7 +4,7 @@ usually have, not by their namespaces, and keeps one affiliation of all."""
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
-from moie_worker.actions.texts import one_line
+from moie_worker.plan.texts import one_line
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 ARXIV = "{http://arxiv.org/schemas/atom}"
@@ -36,7 +36,7 @@ class Extras:
 def read_extras(body: bytes) -> Extras:
     """Empty for what cannot be read here: an encoding that only the feed parser can mend.
 
-    The caller has refused documents with a DOCTYPE.
+    The caller has refused documents with a DOCTYPE, and encodings in which it could not find one.
     """
     try:
         root = ElementTree.fromstring(body)  # noqa: S314 - without a DOCTYPE there are no entities to explode

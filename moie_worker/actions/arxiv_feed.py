@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from moie_worker.actions.arxiv_extras import TEXTS, Extra, read_extras
-from moie_worker.actions.texts import one_line
+from moie_worker.plan.texts import one_line
 
 ABS = re.compile(
     r"https?://(?:[a-z]+\.)?arxiv\.org/abs/(?P<id>\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Za-z-]+)?/\d{7})(?:v(?P<version>\d{1,4}))?"
 )
+# Declarations of entities, which could explode; and zeros, which only UTF-16 and UTF-32 have, where such are not found.
+_UNFIT = re.compile(rb"<!(?:DOCTYPE|ENTITY)|\0", re.IGNORECASE)
 AUTHORS = 25  # named in full; some papers have three thousand
 SUMMARY = 6000
 
@@ -99,7 +101,7 @@ def parse_feed(body: bytes) -> Page:
     """Read an answer; FeedError for error feeds, other feeds and what is no feed."""
     import feedparser
 
-    if re.search(rb"<!(?:DOCTYPE|ENTITY)", body, re.IGNORECASE):
+    if _UNFIT.search(body):
         raise FeedError(f"the answer is not a feed: {_excerpt(body)}", passing=True)
     try:
         # From memory: given bytes themselves, the parser would take them for the name of a file first.

@@ -14,9 +14,9 @@ from moie_worker.actions.arxiv_client import Client, Found, ScanError, Search
 from moie_worker.actions.arxiv_digest import Ranking, by_day, path_of, render, write_whole
 from moie_worker.actions.http import WebAddress, outcome_of
 from moie_worker.actions.params import BadParamsError, Params, parse, problems
-from moie_worker.actions.texts import one_line
 from moie_worker.actions.web import WebError
 from moie_worker.plan.states import Outcome
+from moie_worker.plan.texts import one_line
 from moie_worker.ports import ActionContext, Evidence, Item
 
 ADDRESS = "https://export.arxiv.org/api/query"

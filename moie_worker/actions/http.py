@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, StringConstraints
 
 from moie_worker.actions.params import BadParamsError, Params, parse, problems
-from moie_worker.actions.texts import one_line, printable
 from moie_worker.actions.web import (
     BadRequestError,
     ExtraMissingError,
@@ -25,6 +24,7 @@ from moie_worker.actions.web import (
 )
 from moie_worker.plan.duration import PositiveDuration, format_duration
 from moie_worker.plan.states import Outcome
+from moie_worker.plan.texts import one_line, printable
 from moie_worker.ports import ActionContext, Evidence
 
 EXCERPT = 4096

@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from moie_worker.actions.texts import one_line, printable
 from moie_worker.plan.states import Outcome
+from moie_worker.plan.texts import one_line, printable
 from moie_worker.ports import Action, ActionContext, Evidence
 
 GROUP = "moie_worker.actions"

@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from moie_worker.actions.texts import one_line
+from moie_worker.plan.texts import one_line
 from moie_worker.ports import Clock, Stop
 
 if TYPE_CHECKING:

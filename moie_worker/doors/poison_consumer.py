@@ -13,6 +13,7 @@ from moie_worker.doors.poison_schema import delivered_event_fault, delivered_fau
 from moie_worker.doors.post import Post
 from moie_worker.doors.task_letters import undelivered
 from moie_worker.heart.measure import describe
+from moie_worker.plan.texts import printable
 
 log = logging.getLogger(__name__)
 
@@ -86,5 +87,6 @@ class PoisonConsumer(Consumer):  # type: ignore[misc]
 
     def _keep(self, message: Any, reason: str) -> None:
         post: Post = getattr(self.app, POST)
+        reason = printable(reason)
         log.error("a message is a dead letter: %s", reason)
         post.letter(undelivered(self.app, message, reason))

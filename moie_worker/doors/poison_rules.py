@@ -4,7 +4,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from moie_worker.plan.texts import in_a_line
+
 LONGEST_ID = 255
+SHORT = "a short text without control characters"
 # Python also knows codecs that unpack: a small message could become a huge one.
 ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "latin-1", "iso-8859-1", "binary", "ascii-8bit"})
 
@@ -32,8 +35,8 @@ def none_or(check: Check) -> Check:
 
 
 def short(value: Any) -> bool:
-    """A text that may be an id or a name."""
-    return isinstance(value, str) and len(value) <= LONGEST_ID
+    """A text that may be an id or a name. Celery writes them into the log as they are."""
+    return isinstance(value, str) and len(value) <= LONGEST_ID and in_a_line(value)
 
 
 def integer(value: Any) -> bool:
@@ -62,9 +65,9 @@ def kind_of(value: Any) -> str:
     return type(value).__name__
 
 
-_ID = (lambda value: short(value) and bool(value), "a short text")
+_ID = (lambda value: short(value) and bool(value), SHORT)
 _TEXT = (none_or(of_kind(str)), "a text")
-_NAME = (none_or(short), "a short text")
+_NAME = (none_or(short), SHORT)
 HEADERS: Mapping[str, tuple[Check, str]] = {
     "task": _ID,
     "id": _ID,

@@ -15,6 +15,7 @@ from kombu.utils.json import loads as kombu_loads
 
 from moie_worker.doors.poison_rules import (
     HEADERS,
+    SHORT,
     UnfitError,
     encoding_of_texts,
     integer,
@@ -25,6 +26,7 @@ from moie_worker.doors.poison_rules import (
     require,
     short,
 )
+from moie_worker.plan.texts import printable
 
 LARGEST = 32 * 1024 * 1024  # bytes
 DEEPEST = 100  # levels of nesting
@@ -56,7 +58,7 @@ def _fault(check: Callable[[], None]) -> str | None:
     try:
         check()
     except UnfitError as unfit:
-        return str(unfit)
+        return printable(str(unfit))
     except RecursionError:
         return f"nested deeper than {DEEPEST} levels"
     return None
@@ -116,23 +118,23 @@ def _envelope_fields(envelope: Mapping[str, Any]) -> None:
     require(envelope, "properties", of_kind(dict), "an object")
     require(envelope, "headers", of_kind(dict), "an object")
     require(envelope, "body", of_kind(str), "a text")
-    require(envelope, "content-type", short, "a short text")
+    require(envelope, "content-type", short, SHORT)
     require(envelope, "content-encoding", encoding_of_texts, "an encoding of texts")
 
 
 def _properties(properties: Mapping[str, Any]) -> None:
-    require(properties, "delivery_tag", lambda tag: short(tag) and bool(tag), "a short text")
+    require(properties, "delivery_tag", lambda tag: short(tag) and bool(tag), SHORT)
     require(properties, "delivery_info", of_kind(dict), "an object")
     require(properties, "body_encoding", lambda name: name in (None, "base64"), "base64")
     require(properties, "priority", none_or(integer), "a whole number")
     for name in ("reply_to", "correlation_id"):
-        require(properties, name, none_or(short), "a short text")
+        require(properties, name, none_or(short), SHORT)
     info = properties["delivery_info"]
     for name in ("exchange", "routing_key"):
         # kombu takes both without asking, and would take their absence for a lost connection.
         if name not in info:
             raise UnfitError(f"{name!r} is missing")
-        require(info, name, none_or(short), "a short text")
+        require(info, name, none_or(short), SHORT)
 
 
 def _check_task_message(envelope: Mapping[str, Any], now: datetime) -> None:
@@ -233,13 +235,13 @@ def _check_published(headers: Mapping[str, Any], body: Any, event: bool) -> None
 def _check_published_headers(headers: Mapping[str, Any]) -> None:
     for name in ("clock", "expires"):
         require(headers, name, none_or(number), "a number")
-    require(headers, "hostname", none_or(short), "a short text")
+    require(headers, "hostname", none_or(short), SHORT)
 
 
 def _control(body: Any) -> None:
     if not isinstance(body, dict):
         raise UnfitError(f"the body is a {kind_of(body)}, no object")
-    require(body, "method", short, "a short text")
+    require(body, "method", short, SHORT)
     require(body, "arguments", none_or(of_kind(dict)), "an object")
     require(body, "destination", none_or(of_kind(list)), "a list")
     require(body, "reply_to", none_or(of_kind(dict)), "an object")
@@ -249,7 +251,7 @@ def _event(body: Any) -> None:
     if not isinstance(body, dict):
         raise UnfitError(f"an event is a {kind_of(body)}, no object")
     for name in ("type", "hostname"):
-        require(body, name, short, "a short text")
+        require(body, name, short, SHORT)
     for name in ("timestamp", "clock"):
         require(body, name, number, "a number")
     for name in ("utcoffset", "pid", "freq", "local_received", "processed", "active"):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from moie_worker.errors import MoieError
 from moie_worker.plan.letters import Measured, Watched
+from moie_worker.plan.texts import printable
 from moie_worker.ports import Meter, RunLog
 
 log = logging.getLogger(__name__)
@@ -30,8 +31,8 @@ def measure(runs: RunLog, run_of: Watched, meter: Callable[[], Meter]) -> Iterat
 
 
 def describe(error: BaseException) -> str:
-    """An error in one line of bounded length, never empty."""
-    first = str(error).strip().partition("\n")[0][:LINE_KEPT]
+    """An error in one line of bounded length, never empty; whoever caused it moves no cursor by its words."""
+    first = printable(str(error).strip()[:LINE_KEPT]).partition("\n")[0]
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 

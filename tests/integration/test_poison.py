@@ -112,6 +112,9 @@ GARBAGE: list[bytes] = [
     with_headers(id=None),
     with_headers(id={"a": 1}),
     with_headers(id="x" * 100_000),
+    with_headers(id="x\x1b[2J"),
+    with_headers(group="two\nlines"),
+    edited(lambda m: m.update({"content-type": "x\x9b2J"})),
     with_headers(shadow=[1]),
     with_headers(group=5),
     with_headers(root_id=[]),
@@ -264,11 +267,18 @@ def damaged(good: bytes, dice: random.Random) -> bytes:
 
 
 PACKED = zlib.compress(b"[[1, 2], {}, {}]")
+CLEARS = "x\x1b[2J"  # a terminal, where it is shown
 OLD_FAR_AHEAD = b'{"task": "hard.add", "id": "old", "args": [1, 2], "kwargs": {}, "eta": "9999-12-31T23:59:59"}'
 
 
 def test_without_the_sieve_the_consumer_parks_what_reaches_it(
-    start: Start, hard: Celery, box: RedisDeadLetters, redis_client: "redis.Redis", broker_url: str, redis_url: str
+    start: Start,
+    hard: Celery,
+    box: RedisDeadLetters,
+    redis_client: "redis.Redis",
+    broker_url: str,
+    redis_url: str,
+    tmp_path: Path,
 ) -> None:
     shapes = [
         with_headers(task="hard.nothing"),
@@ -283,6 +293,8 @@ def test_without_the_sieve_the_consumer_parks_what_reaches_it(
         edited(lambda m: m.update(body=base64.b64encode(zlib.compress(b"0" * 2**24)).decode()), compression="zlib"),
         edited(lambda m: m.update({"content-encoding": "zlib", "body": base64.b64encode(PACKED).decode()})),
         with_headers(task="half \ud800"),
+        with_headers(moie_unreadable=f"{CLEARS}, says somebody"),
+        edited(lambda m: m.update({"content-type": CLEARS})),
         edited(lambda m: (m["headers"].clear(), m.update(body=base64.b64encode(OLD_FAR_AHEAD).decode()))),
     ]
     start("hardened_app", "worker", "-c1", TEST_BROKER=broker_url, TEST_LETTERS=redis_url, TEST_LAYER="consumer")
@@ -291,6 +303,9 @@ def test_without_the_sieve_the_consumer_parks_what_reaches_it(
     add(hard, redis_client, 1)
     wait_until(lambda: box.count() == len(shapes), f"{len(shapes)} letters: {[head.reason for head in heads(box)]}")
     wait_until(lambda: redis_client.hlen("unacked") == 0, "nothing left unacknowledged")
+    said = (tmp_path / "worker.log").read_text()
+    assert said.count("x\N{REPLACEMENT CHARACTER}[2J") >= 2
+    assert "\x1b" not in said
 
 
 def test_without_the_sieve_events_that_are_none_are_parked(

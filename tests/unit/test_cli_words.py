@@ -1,5 +1,6 @@
 """Differences, pictures, journal lines and verdicts: the small rules behind the screens."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from moie_worker.adapters.memory.store import MemoryStore
-from moie_worker.doors.cli.output import Styled, fitted
+from moie_worker.doors.cli.output import Styled, fitted, one_line, print_json, print_lines, print_table
 from moie_worker.plan.checkup import Checkup, checkup, checkup_document
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.diff import Diff, definitions, diff
@@ -28,6 +29,7 @@ from moie_worker.plan.picture import by_phase, mermaid, text_lines
 from moie_worker.plan.presence import Beat, Worker
 from moie_worker.plan.states import Health, Outcome, Place
 from moie_worker.plan.status import Crew, phase_standings
+from moie_worker.plan.texts import printable
 from moie_worker.plan.times import moment, ms_of
 from moie_worker.plan.verify import Verdict, judge, passed
 from tests.unit.test_cli_status import NOW, cyclic, job, loaded
@@ -323,3 +325,21 @@ def test_in_a_narrow_terminal_one_column_of_a_table_gives_way() -> None:
 
 def test_a_table_is_never_narrower_than_its_other_columns() -> None:
     assert table(1) == table(32)
+
+
+EVIL = "x\x1b[2J\x1b]0;title\x07\x9b1m\u202ey"
+
+
+def test_what_others_wrote_moves_no_cursor_of_whoever_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("id", "reason"), [(Styled(EVIL, "red"), f"{EVIL}\nforged  line")])
+    print_lines([(EVIL, Styled(EVIL))])
+    print_json({"é": EVIL})
+    shown = capsys.readouterr().out
+    assert printable(shown) == shown
+    assert [line.split()[0] for line in shown.splitlines()[:2]] == [
+        "id",
+        "x\ufffd[2J\ufffd]0;title\ufffd\ufffd1m\ufffdy",
+    ]
+    assert len(shown.splitlines()) == 2 + 1 + 3
+    assert json.loads(shown[shown.index("{") :]) == {"é": EVIL}
+    assert one_line(EVIL).isprintable()

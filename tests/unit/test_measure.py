@@ -66,3 +66,7 @@ def test_an_error_without_words_is_named_by_its_kind() -> None:
 
 def test_a_long_error_is_cut() -> None:
     assert len(describe(ValueError("x" * 1_000_000))) < 1100
+
+
+def test_the_words_of_an_error_move_no_cursor() -> None:
+    assert describe(ValueError("refused x\x1b[2J\x9b1m\r\nmore")) == "ValueError: refused x\ufffd[2J\ufffd1m"

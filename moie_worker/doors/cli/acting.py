@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from moie_worker.doors.cli.output import is_terminal, print_json
+from moie_worker.doors.cli.output import echo, is_terminal, print_json
 from moie_worker.errors import NotFoundError, RefusedError
 
 
@@ -15,7 +15,7 @@ def say(told: str, message: str, *, changed: bool, as_json: bool) -> None:
     if as_json:
         print_json(result(told, message, changed=changed))
     else:
-        click.echo(message)
+        echo(message)
 
 
 def result(told: str, message: str, *, changed: bool) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def each(ids: Iterable[str], step: Callable[[str], str], *, as_json: bool) -> No
     else:
         for told in results:
             if told["changed"]:
-                click.echo(told["message"])
+                echo(told["message"])
     refused = [told["message"] for told in results if not told["changed"]]
     if refused and as_json:
         raise click.exceptions.Exit(1)

@@ -11,7 +11,7 @@ import click
 
 from moie_worker.doors.cli.acting import confirm, each, result
 from moie_worker.doors.cli.desk import Desk, Function, acts, json_option, reads
-from moie_worker.doors.cli.output import Line, Styled, one_line, print_json, print_lines, print_table
+from moie_worker.doors.cli.output import Line, Styled, echo, one_line, print_json, print_lines, print_table
 from moie_worker.errors import NotFoundError, RefusedError
 from moie_worker.heart.dead_letters import Act, DeadLetters, Done, matching
 from moie_worker.heart.redact import head_shown, shown
@@ -239,7 +239,7 @@ def _tell(results: Iterable[Done], done: str, *, as_json: bool) -> None:
         print_json(told)
     else:
         for message in refused:
-            click.echo(message, err=True)
+            echo(message, err=True)
         click.echo(f"{len(told) - len(refused)} {done}" + (f", {len(refused)} refused" if refused else ""))
     if refused:
         raise click.exceptions.Exit(1)

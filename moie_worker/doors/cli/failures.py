@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from moie_worker.doors.cli.hints import completed
+from moie_worker.doors.cli.output import echo
 from moie_worker.errors import InputError, MoieError
 
 EX_SOFTWARE = 70  # sysexits.h: an internal error
@@ -37,12 +38,12 @@ def report(error: Exception) -> int:
     if isinstance(error, OSError) and error.errno == errno.EPIPE:  # `moie jobs | head`; click ends quietly
         raise error
     if isinstance(error, MoieError):
-        click.echo(f"Error: {completed(str(error))}", err=True)
+        echo(f"Error: {completed(str(error))}", err=True)
         return error.exit_code
     if isinstance(error, OSError) and (told := _refused(error)):
-        click.echo(f"Error: {told}", err=True)
+        echo(f"Error: {told}", err=True)
         return InputError.exit_code
-    click.echo(f"Error: moie failed: {type(error).__name__}: {error}\n{_kept(error)}", err=True)
+    echo(f"Error: moie failed: {type(error).__name__}: {error}\n{_kept(error)}", err=True)
     return EX_SOFTWARE
 
 

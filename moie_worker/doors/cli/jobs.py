@@ -14,6 +14,7 @@ from moie_worker.doors.cli.output import (
     Line,
     Styled,
     clock_time,
+    echo,
     one_line,
     print_json,
     print_lines,
@@ -217,4 +218,4 @@ def journal_command(
         print_json([journal_fields(entry) for entry in entries])
         return
     for entry in entries:
-        click.echo(line(entry))
+        echo(line(entry))

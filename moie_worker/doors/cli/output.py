@@ -15,6 +15,7 @@ import click
 
 from moie_worker.doors.cli.hints import completed
 from moie_worker.plan.states import Health, Place
+from moie_worker.plan.texts import json_shown, printable
 from moie_worker.plan.times import Ms, moment
 
 if TYPE_CHECKING:
@@ -67,7 +68,12 @@ def console(*, err: bool = False) -> "Console":
 
 def print_json(value: Any) -> None:
     """Indented, with the characters of people."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(json_shown(json.dumps(value, indent=2, ensure_ascii=False)))
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """A text that others had a part in."""
+    click.echo(printable(text), err=err)
 
 
 def print_lines(lines: Iterable[Line], *, wrap: bool = False) -> None:
@@ -78,12 +84,12 @@ def print_lines(lines: Iterable[Line], *, wrap: bool = False) -> None:
             screen.print(rich_line(line, wrap=wrap))
     else:
         for line in lines:
-            click.echo(completed("".join(map(str, line)).rstrip()))
+            echo(completed("".join(map(str, line)).rstrip()))
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], *, widest: int = 0, wrap: bool = False) -> None:
     """Aligned columns; on a terminal the column `widest` gives way, cut off or wrapped, so that the others fit."""
-    grid = [[_completed(as_styled(cell)) for cell in row] for row in rows]
+    grid = [[_in_a_cell(_shown(as_styled(cell))) for cell in row] for row in rows]
     head = [Styled(header, "dim") for header in headers]
     if is_terminal():
         screen = console()
@@ -121,8 +127,12 @@ def as_styled(cell: Cell) -> Styled:
     return cell if isinstance(cell, Styled) else Styled(cell)
 
 
-def _completed(cell: Styled) -> Styled:
-    return Styled(completed(cell.text), cell.style)
+def _shown(cell: Styled) -> Styled:
+    return Styled(printable(completed(cell.text)), cell.style)
+
+
+def _in_a_cell(cell: Styled) -> Styled:
+    return Styled(cell.text.replace("\n", " "), cell.style)
 
 
 def _with(row: Sequence[Styled], column: int, text: str) -> list[Styled]:
@@ -151,7 +161,7 @@ def rich_line(line: Line, *, wrap: bool = False) -> "Text":
     """A line for a terminal."""
     from rich.text import Text
 
-    parts = [(cell.text, cell.style) for cell in map(_completed, map(as_styled, line))]
+    parts = [(cell.text, cell.style) for cell in map(_shown, map(as_styled, line))]
     return Text.assemble(*parts, no_wrap=not wrap, overflow="fold" if wrap else "ellipsis")
 
 
@@ -187,5 +197,5 @@ def clock_time(at: Ms) -> str:
 
 def one_line(text: str, most: int = 200) -> str:
     """The first line, shortened."""
-    line = text.strip().partition("\n")[0]
+    line = printable(text.strip()).partition("\n")[0]
     return line if len(line) <= most else line[: most - 1] + "…"

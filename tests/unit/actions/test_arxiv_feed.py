@@ -92,6 +92,12 @@ def test_another_feed_is_refused() -> None:
         parse_feed(b'<rss version="2.0"><channel><title>x</title></channel></rss>')
 
 
+EXPLODES = """<?xml version="1.0" encoding="utf-16"?>
+<!DOCTYPE feed [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>
+<feed xmlns="http://www.w3.org/2005/Atom" xmlns:o="http://a9.com/-/spec/opensearch/1.1/">
+<o:totalResults>1</o:totalResults><entry><id>http://arxiv.org/abs/2510.14968v1</id><title>&b;</title></entry></feed>"""
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -101,6 +107,9 @@ def test_another_feed_is_refused() -> None:
         b"<html><body>x",
         b"<!DOCTYPE html><p>x",
         b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "c">]><feed xmlns="http://www.w3.org/2005/Atom">&b;</feed>',
+        EXPLODES.encode("utf-16"),
+        EXPLODES.encode("utf-16-be"),
+        EXPLODES.encode("utf-32"),
         b'<?xml version="1.0" encoding="U\x80F-8"?><feed xmlns="http://www.w3.org/2005/Atom"></feed>',
         b'<?xml version="1.0" encoding="U\x00F-8"?><feed xmlns="http://www.w3.org/2005/Atom"></feed>',
         feed("api2026_testing_p1.xml")[:5000],
