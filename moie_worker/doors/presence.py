@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from celery.utils.sysinfo import cpu_budget, is_auto_concurrency
+
 from moie_worker.adapters.processes import identity
 from moie_worker.alerts.unwritten import Unwritten
 from moie_worker.doors.lookout import TICK_S, Lookout
@@ -109,7 +111,7 @@ def describe(consumer: Any, now: int, authors: tuple[str, ...] | None) -> Worker
         host=socket.gethostname(),
         pid=os.getpid(),
         queues=tuple(consumer.app.amqp.queues.consume_from),
-        slots=slots_of(int(consumer.controller.concurrency)),
+        slots=slots_of(consumer.controller.concurrency),
         started_at=now,
         process=identity(os.getpid()) or "",
         authors=authors,
@@ -120,6 +122,10 @@ def _authors(system: System) -> tuple[str, ...] | None:
     return tuple(sorted(key.id for key in system.trusted_authors)) if system.signatures_required else None
 
 
-def slots_of(concurrency: int) -> int:
-    """How many hints a pool works on at once: one process of several is kept for heartbeats."""
-    return max(1, concurrency - 1)
+def slots_of(concurrency: int | str) -> int:
+    """How many hints a pool works on at once: one process of several is kept for heartbeats.
+
+    `auto` is what Celery makes of it, a moment after it tells of the worker.
+    """
+    processes = cpu_budget().count if is_auto_concurrency(concurrency) else int(concurrency)
+    return max(1, processes - 1)

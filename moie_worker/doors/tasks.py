@@ -8,10 +8,11 @@ import socket
 import sys
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 from billiard import pool
 from celery import shared_task, signals
+from celery.concurrency import get_implementation, prefork
 
 from moie_worker import wiring
 from moie_worker.adapters.local_files import LocalFiles
@@ -21,7 +22,7 @@ from moie_worker.doors.hints import HEARTBEAT, WORK
 from moie_worker.doors.presence import Presence, slots_of
 from moie_worker.doors.slots import Slots
 from moie_worker.doors.task_letters import origin_of
-from moie_worker.errors import MoieError
+from moie_worker.errors import InputError, MoieError
 from moie_worker.heart import heartbeat, hints
 from moie_worker.heart.attempt import Tools
 from moie_worker.heart.batch import Desk
@@ -148,9 +149,27 @@ def _on_received(request: Any, **_: Any) -> None:
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _on_init(sender: Any, **_: Any) -> None:
+    _check_pool(sender.pool_cls)
     _check_rights()
-    SLOTS.number = slots_of(int(sender.concurrency))
+    SLOTS.number = slots_of(sender.concurrency)
     pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = RESULTS_AWAITED
+
+
+def _check_pool(pool_cls: Any) -> None:
+    """Slots, the place for heartbeats and the end of what does not end by itself need a process for each task."""
+    kind = get_implementation(pool_cls)
+    if not issubclass(kind, prefork.TaskPool):
+        _refuse(
+            f"the pool of this worker is {kind.__module__}, and it needs processes: with threads long commands keep "
+            "heartbeats waiting, and what does not end could not be ended. Start it without `--pool`, or with "
+            "`--pool prefork`",
+            InputError.exit_code,
+        )
+
+
+def _refuse(why: str, exit_code: int) -> NoReturn:
+    sys.stderr.write(f"moie-worker: {why}\n")
+    raise SystemExit(exit_code) from None
 
 
 def _check_rights() -> None:
@@ -158,8 +177,7 @@ def _check_rights() -> None:
     try:
         _ = here().rights, here().policies, here().signatures_required, here().trusted_authors
     except MoieError as error:
-        sys.stderr.write(f"moie-worker: {error}\n")
-        raise SystemExit(error.exit_code) from None
+        _refuse(str(error), error.exit_code)
 
 
 def _say_rights() -> None:
