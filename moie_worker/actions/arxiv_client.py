@@ -100,6 +100,7 @@ class Client:
             count = min(search.page_size, search.max_results - start)
             page = self._page_or_again(start, count)
             if page.entries == 0:
+                self._refuse_none_of_many(found, page)
                 found.total = max(found.total, page.total)
                 break
             found.add(page)
@@ -107,6 +108,11 @@ class Client:
             if start >= page.total:
                 break
         return found
+
+    def _refuse_none_of_many(self, found: Found, page: Page) -> None:
+        """Further on the service claims more than it gives; where it gives nothing at all, something is wrong there."""
+        if not found.pages and page.total:
+            raise ScanError(f"{shown(self._search.address)}: claims {page.total:,} papers and gives none: try later")
 
     def _page_or_again(self, start: int, count: int) -> Page:
         """A page that is shorter than the service's own total promises is asked for once more."""

@@ -61,7 +61,7 @@ class ArxivParams(Params):
 
 
 class ArxivScanAction:
-    """Passed when the query was read to its end, whether or not something is new."""
+    """Passed when the query was read as far as the service gives it, whether or not something is new."""
 
     def check(self, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """Problems of `with`."""

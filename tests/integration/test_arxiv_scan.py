@@ -147,9 +147,13 @@ def test_an_empty_page_that_is_a_hiccup_is_asked_for_again(alone: Bench, serve: 
     hiccup = EMPTY.replace(b"totalResults>0<", b"totalResults>214881<")
     server = serve(hiccup, PAGE_1)
     assert scan(alone, server, max_results=10).detail["new"] == 10
-    server = serve(hiccup)
+
+
+def test_a_service_that_claims_papers_and_gives_none_was_not_read(alone: Bench, serve: Serve) -> None:
+    server = serve(EMPTY.replace(b"totalResults>0<", b"totalResults>214881<"))
     empty = scan(alone, server, max_results=10)
-    assert (empty.outcome, empty.detail["seen"], len(server.asked)) == (Outcome.PASSED, 0, 2)
+    assert (empty.outcome, len(server.asked)) == (Outcome.FAILED, 2)
+    assert "claims 214,881 papers and gives none" in empty.message
 
 
 def test_a_short_page_is_asked_for_again_and_the_longer_one_counts(alone: Bench, serve: Serve) -> None:
