@@ -1,9 +1,10 @@
 """Where the letters and runs of a Celery application go: Redis, or memory while Redis is away."""
 
 import atexit
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
+from typing import Any
 
 from celery import Celery
 
@@ -11,6 +12,7 @@ from moie_worker.adapters.outbox import Outbox
 from moie_worker.adapters.redis.connect import connect
 from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
 from moie_worker.adapters.redis.run_log import RedisRunLog
+from moie_worker.doors.broker_place import broker_facts
 from moie_worker.doors.state import checked, state_address
 from moie_worker.plan.letters import Death, Measured, Watched
 from moie_worker.settings import load
@@ -22,6 +24,7 @@ PATIENCE = timedelta(seconds=1)  # what a task may lose to a Redis that does not
 class _Boxes:
     letters: RedisDeadLetters
     runs: RedisRunLog
+    broker: dict[str, Any] | None  # where what died came from
 
 
 class Post:
@@ -42,7 +45,11 @@ class Post:
 
     def letter(self, death: Death) -> None:
         """Keep a dead letter."""
-        self._outbox.send(lambda _: self._boxes.letters.put(death))
+        self._outbox.send(lambda _: self._boxes.letters.put(self._addressed(death)))
+
+    def _addressed(self, death: Death) -> Death:
+        broker = self._boxes.broker
+        return death if broker is None else replace(death, payload={**death.payload, "broker": broker})
 
     def run(self, run_of: Watched, measured: Measured) -> None:
         """Record a run that ended just now."""
@@ -55,5 +62,6 @@ class Post:
     @cached_property
     def _boxes(self) -> _Boxes:
         plan = self._plan or self._app.conf.get("moie_plan") or load().plan
-        client = connect(self._url or state_address(self._app), deadline=PATIENCE)
-        return _Boxes(RedisDeadLetters(client, plan), RedisRunLog(client, plan))
+        url = self._url or state_address(self._app)
+        client = connect(url, deadline=PATIENCE)
+        return _Boxes(RedisDeadLetters(client, plan), RedisRunLog(client, plan), broker_facts(self._app, url))

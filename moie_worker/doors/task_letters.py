@@ -41,6 +41,8 @@ class Origin:
     headers: Mapping[str, Any] = field(default_factory=dict)  # the application's own ones
     options: Mapping[str, Any] = field(default_factory=dict)  # see OPTIONS
     of_a_chord: bool = False
+    queue: str = ""  # empty: it is not known
+    fanout: bool = False  # every worker that listened got it
 
     @property
     def periodic(self) -> bool:
@@ -62,6 +64,12 @@ def origin_of(context: Any) -> Origin:
         options=_options_of(context),
         of_a_chord=bool(context.chord) or any("chord" in _options_in(step) for step in _steps(context.chain)),
     )
+
+
+def found(origin: Origin, app: Celery) -> Origin:
+    """The origin with the queue of the application that it means."""
+    queue = queue_of(app, origin.exchange, origin.routing_key)
+    return origin if queue is None else replace(origin, queue=queue.name, fanout=is_fanout(queue))
 
 
 def _options_of(context: Any) -> dict[str, Any]:
@@ -97,10 +105,12 @@ def task_death(task: str, task_id: str, args: Any, kwargs: Any, error: BaseExcep
         **_arguments(args, kwargs, origin.options),
         "exchange": origin.exchange,
         "routing_key": origin.routing_key,
+        "queue": origin.queue,
         "priority": origin.priority,
         "root_id": origin.root_id,
         "headers": dict(origin.headers),
         **({"only_forced": OF_A_CHORD} if origin.of_a_chord else {}),
+        **({"fanout": True} if origin.fanout else {}),
     }
     evidence = {
         "traceback": "".join(format_exception(error))[-TRACEBACK_KEPT:],

@@ -17,7 +17,7 @@ from moie_worker.adapters.meter import ThreadMeter
 from moie_worker.doors.entries import ENTRY_HEADER
 from moie_worker.doors.periodic import Periodic
 from moie_worker.doors.post import Post
-from moie_worker.doors.task_letters import Origin, origin_of, task_death, undelivered
+from moie_worker.doors.task_letters import Origin, found, origin_of, task_death, undelivered
 from moie_worker.heart.measure import describe
 from moie_worker.plan.letters import Measured
 from moie_worker.ports import Meter
@@ -143,7 +143,7 @@ class Watcher:
             # The process that measured is gone. A hard time limit is told twice; the request is there only once.
             limit = exception.args[0] if isinstance(exception, TimeLimitExceeded) and exception.args else 0.0
             self._ran(sender, args, kwargs, origin, Measured(float(limit), error=describe(exception)))
-        self.post.letter(task_death(sender.name, task_id, args, kwargs, exception, origin))
+        self.post.letter(task_death(sender.name, task_id, args, kwargs, exception, found(origin, self.app)))
 
     @_never_raises
     def revoked(self, *, sender: Any, request: Any, expired: bool, **_: Any) -> None:
@@ -153,7 +153,8 @@ class Watcher:
         # The worker's request and the context of a request name the same things.
         context = getattr(request, "_context", request)
         error = TimeoutError(f"expired at {context.expires} before a worker took it")
-        self.post.letter(task_death(sender.name, context.id, context.args, context.kwargs, error, origin_of(context)))
+        origin = found(origin_of(context), self.app)
+        self.post.letter(task_death(sender.name, context.id, context.args, context.kwargs, error, origin))
 
     @_never_raises
     def unknown(self, *, sender: Any, message: Any, name: str, exc: BaseException, **_: Any) -> None:

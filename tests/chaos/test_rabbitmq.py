@@ -1,5 +1,7 @@
 """RabbitMQ carries the messages, Redis keeps the truth: what a broker loses, doubles or refuses costs time only."""
 
+# mypy: disable-error-code="no-untyped-call"
+
 import base64
 import json
 import time
@@ -11,11 +13,15 @@ from random import Random
 from typing import Any
 
 import pytest
+from amqp.exceptions import NotFound
+from kombu.entity import Exchange, Queue
 
 from moie_worker.adapters.redis.connect import connect
 from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
+from moie_worker.errors import RefusedError
 from moie_worker.plan.letters import LetterFilter
 from moie_worker.plan.states import Place
+from moie_worker.settings import load
 from tests.chaos import oracle
 from tests.chaos.test_poisonous import kills_its_process
 from tests.farm import Farm, alone, farm_in, say, wait_until
@@ -23,6 +29,7 @@ from tests.faults import Figures
 from tests.fuzz.payloads import payload
 from tests.integration.test_poison import envelope
 from tests.rabbit_kit import JSON, Content, Rabbit
+from tests.shop_kit import FORCED, shop_with
 
 pytestmark = [pytest.mark.chaos, pytest.mark.whole]
 
@@ -123,3 +130,25 @@ def test_any_bytes_in_a_quorum_queue_are_letters_and_the_rest_flows(broker: Rabb
 @pytest.mark.fault(4)
 def test_a_job_that_kills_its_process_is_a_dead_letter_on_quorum_queues_too(broker: Rabbit, farm: Farm) -> None:
     kills_its_process(farm)
+
+
+def test_a_task_of_another_application_goes_back_into_its_classic_queue_and_nothing_is_declared(
+    broker: Rabbit, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOIE_REDIS_URL", redis_url)
+    monkeypatch.setenv("MOIE_BROKER_URL", broker.url)
+    from moie_worker.doors.cli.broker import Publisher  # it wants an environment
+
+    video = Queue("video", Exchange("media", type="topic"), routing_key="video.#")
+    options = {"confirm_publish": True}
+    with shop_with(broker.url, redis_url, task_queues=[video], broker_transport_options=options) as shop:
+        shop.pay.apply_async((7,), queue="video", routing_key="video.upload")
+        shop.work()
+        shop.replay(publisher=Publisher.of(load()))
+        assert shop.did == ["pay 7"]
+        with shop.app.connection_for_write() as connection:
+            video(connection).delete()
+            with pytest.raises(RefusedError, match="no queue 'video'"):
+                shop.replay(FORCED, Publisher.of(load()))
+            with connection.channel() as channel, pytest.raises(NotFound):
+                channel.queue_declare("default", passive=True)

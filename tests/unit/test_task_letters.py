@@ -3,111 +3,24 @@
 # mypy: disable-error-code="untyped-decorator,no-untyped-call"
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from itertools import count
-from typing import Any
 
 import pytest
-from celery import Celery, chain, chord, group
-from celery.worker.request import Request
+from celery import chain, chord, group
 from kombu.common import Broadcast
 from kombu.entity import Exchange, Queue, binding
 from kombu.message import Message
-from kombu.serialization import prepare_accept_content
 
-from moie_worker.adapters.memory_dead_letters import MemoryDeadLetters
-from moie_worker.doors.post import Post
 from moie_worker.doors.task_letters import undelivered
 from moie_worker.doors.task_replay import CeleryPublisher
-from moie_worker.doors.watch import Watcher
-from moie_worker.errors import NotFoundError, RefusedError
-from moie_worker.heart.dead_letters import Act, DeadLetters
-from moie_worker.plan.letters import Death, Letter, LetterFilter, Measured, Watched
-
-ACT = Act("ops")
-
-
-class BoxHere(Post):
-    """Keeps letters in memory."""
-
-    def __init__(self, app: Celery) -> None:
-        super().__init__(app)
-        self.box = MemoryDeadLetters(lambda: datetime(2026, 3, 1, tzinfo=UTC))
-
-    def letter(self, death: Death) -> None:
-        self.box.put(death)
-
-    def run(self, run_of: Watched, measured: Measured) -> None:
-        raise AssertionError(f"{run_of} is no periodic task, and took {measured}")
-
-
-class NoJobs:
-    def replay(self, job: str, who: str, why: str) -> None:
-        raise NotFoundError(job)
-
-    def discard(self, job: str, who: str, why: str) -> None:
-        raise NotFoundError(job)
-
-
-class Shop:
-    """An application, its worker and its operator in one process. Tasks of its workflows say what they did."""
-
-    def __init__(self, name: str) -> None:
-        self.app = Celery(name, broker="memory://", backend="cache+memory://", set_as_current=False)
-        self.app.conf.task_default_queue = name
-        self.did: list[str] = []
-        self.broke = True
-        self._define()
-        self.post = BoxHere(self.app)
-        self.watcher = Watcher(self.app, self.post)
-        self.watcher.take(self.app.Task)
-        self.watcher.connect()
-        self.dead = DeadLetters(self.post.box, NoJobs(), CeleryPublisher(self.app))
-
-    def _define(self) -> None:
-        @self.app.task(name="pay", shared=False)
-        def pay(amount: int) -> int:
-            if self.broke:
-                raise ValueError("no money")
-            self.did.append(f"pay {amount}")
-            return amount
-
-        @self.app.task(name="tell", shared=False)
-        def tell(*what: object) -> None:
-            self.did.append(f"tell {what[-1]}")
-
-        self.pay, self.tell = pay, tell
-
-    def work(self) -> list[Request]:
-        """Run what lies in the queue, and what that sends; returns what ran."""
-        ran = []
-        with self.app.connection_for_read() as connection:
-            while message := connection.default_channel.basic_get(self.app.conf.task_default_queue, no_ack=True):
-                message.accept = prepare_accept_content(self.app.conf.accept_content)
-                ran.append(Request(message, app=self.app))
-                ran[-1].execute()
-        return ran
-
-    def letter(self) -> Letter:
-        (head,) = self.post.box.page(LetterFilter()).heads
-        return self.post.box.get(head.id)
-
-    def replay(self, act: Act = ACT) -> list[Any]:
-        """The bank is back."""
-        self.broke = False
-        self.dead.replay(self.letter().head.id, act)
-        return self.work()
-
-
-NUMBERS = count()
+from moie_worker.errors import RefusedError
+from moie_worker.heart.dead_letters import DeadLetters
+from tests.shop_kit import ACT, FORCED, NoJobs, Shop, shop_with
 
 
 @pytest.fixture
 def shop() -> Iterator[Shop]:
-    shop = Shop(f"shop{next(NUMBERS)}")
-    yield shop
-    shop.watcher.disconnect()
-    shop.app.close()
+    with shop_with() as shop:
+        yield shop
 
 
 def test_the_rest_of_a_chain_follows_the_replay(shop: Shop) -> None:
@@ -131,7 +44,7 @@ def test_callbacks_and_limits_are_those_of_the_call(shop: Shop) -> None:
 def test_the_letter_of_a_replay_keeps_them_for_the_next(shop: Shop) -> None:
     chain(shop.pay.s(7), shop.tell.s("paid")).apply_async()
     shop.work()
-    shop.dead.replay(shop.letter().head.id, ACT)
+    DeadLetters(shop.box, NoJobs(), CeleryPublisher(shop.app)).replay(shop.letter().head.id, ACT)
     shop.work()
     assert shop.letter().head.deaths == 2
     shop.replay()
@@ -145,7 +58,7 @@ def test_a_part_of_a_chord_that_failed_runs_alone_and_only_when_forced(shop: Sho
     shop.work()
     with pytest.raises(RefusedError, match="belonged to a chord"):
         shop.replay()
-    shop.replay(Act("ops", force=True))
+    shop.replay(FORCED)
     assert shop.did == ["tell beside", "pay 7", *(["tell paid"] if begins == "a chain" else [])]
 
 

@@ -9,6 +9,7 @@ from kombu.exceptions import OperationalError
 
 from moie_worker.addresses import redact
 from moie_worker.celery import configuration
+from moie_worker.doors.broker_place import BrokerPlace
 from moie_worker.doors.hints import HEARTBEAT
 from moie_worker.doors.task_replay import CeleryPublisher
 from moie_worker.errors import UnreachableError
@@ -56,7 +57,9 @@ class Publisher:
     @classmethod
     def of(cls, told: Settings) -> "Publisher":
         """With the broker of the settings."""
-        return cls(CeleryPublisher(application(told)))
+        named = told.broker_url is not None
+        beside = BrokerPlace.of(told.broker_address()) == BrokerPlace.of(told.state_url())
+        return cls(CeleryPublisher(application(told), named=named, holds_letters=beside))
 
     def task(self, letter: Letter, new_id: str) -> None:
         """Publish the task of a letter under a new id. Raises UnreachableError."""
