@@ -5,22 +5,27 @@ import signal
 from functools import cached_property
 from typing import Any
 
-from celery.beat import ScheduleEntry
-
+from moie_worker.doors.delivery import Delivery, Slot
 from moie_worker.doors.firing import Firing
 from moie_worker.doors.scheduler import PlanScheduler
 
 
-class DyingFiring(Firing):
+class DyingDelivery(Delivery):
     """Gets a SIGKILL before or after it publishes the entry that SHOP_DIES names, as `often before`."""
 
-    def _send(self, entry: ScheduleEntry, *args: Any) -> None:
+    def send(self, slot: Slot, producer: Any = None) -> None:
         name, when = os.environ["SHOP_DIES"].split()
-        if entry.name == name and when == "before":
+        if slot.entry.name == name and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        super()._send(entry, *args)
-        if entry.name == name:
+        super().send(slot, producer)
+        if slot.entry.name == name:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DyingFiring(Firing):
+    """Delivers so."""
+
+    _delivers = DyingDelivery
 
 
 class Dying(PlanScheduler):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from celery import Celery
+from celery import Celery, Task, signals
 from celery.beat import BeatLazyFunc, ScheduleEntry
 
 from moie_worker.addresses import broker_part
@@ -130,6 +130,23 @@ def arguments(entry: ScheduleEntry) -> tuple[list[Any], dict[str, Any]]:
 
 def _asked(value: Any) -> Any:
     return value() if isinstance(value, BeatLazyFunc) else value
+
+
+def is_made_unseen(app: Celery, entry: ScheduleEntry) -> bool:
+    """Whether nobody can notice that a message is made, so that each beat may make one before it knows whose goes out.
+
+    Not where code of the application runs: its own `apply_async` (one that takes a lock, say), functions that it left
+    arguments to, and whoever listens to Celery's signals of a publish.
+    """
+    task = app.tasks.get(entry.task)
+    sends = (app.send_task, Celery.send_task) if task is None else (task.apply_async, Task.apply_async)
+    heard = (signals.before_task_publish, signals.after_task_publish, signals.task_sent)
+    asked = (*(entry.args or ()), *(entry.kwargs or {}).values())
+    return (
+        getattr(sends[0], "__func__", None) is sends[1]
+        and not any(signal.receivers for signal in heard)
+        and not any(isinstance(value, BeatLazyFunc) for value in asked)
+    )
 
 
 def supersedes(entry: ScheduleEntry) -> str:

@@ -4,10 +4,33 @@ kombu lets a channel choose how a batch of messages is published. For the length
 only writes down the commands, so that a script can run them together with a change of state.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from celery import Celery
+
+Command = tuple[str, tuple[Any, ...]]  # the name of a client's method, and what it takes
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What one publish would have done."""
+
+    commands: Sequence[Command]
+    prefix: str = ""  # of all keys
+
+    @cached_property
+    def message(self) -> tuple[str, str] | None:
+        """The list and the text of its one message; None where it has none or several, or they go to no list."""
+        pushes = [args for name, args in self.commands if name == "lpush"]
+        return (f"{self.prefix}{pushes[0][0]}", str(pushes[0][1])) if len(pushes) == 1 else None
+
+    @property
+    def rest(self) -> Sequence[Command]:
+        """What goes with the message: an event that it was sent, or how long its queue may be idle."""
+        return [command for command in self.commands if command[0] != "lpush"]
 
 
 class Recorder:
@@ -15,7 +38,7 @@ class Recorder:
 
     def __init__(self, channel: Any) -> None:
         self.channel = channel
-        self.commands: list[tuple[str, tuple[Any, ...]]] = []
+        self.commands: list[Command] = []
 
     def publish(self, message: Any, **options: Any) -> Any:
         """Route a message through the channel, which then calls `add`."""
@@ -36,12 +59,12 @@ class Recorder:
         """Nothing is held."""
 
 
-def record(app: Celery, publish: Callable[[Any], Any]) -> tuple[str, str] | None:
-    """The list and the text of the one message that `publish(producer)` sends; None when it is not of that kind."""
+def record(app: Celery, publish: Callable[[Any], Any]) -> Recorded | None:
+    """What `publish(producer)` would send; None, and it was not called, where the broker cannot say."""
     with app.producer_or_acquire() as producer:
+        channel = producer.channel  # first: only an open one knows
         if not producer.supports_batch_publish:
             return None
-        channel = producer.channel
         recorder = Recorder(channel)
         channel.create_publish_batch = lambda max_size: recorder  # noqa: ARG005 - kombu's name
         try:
@@ -49,8 +72,15 @@ def record(app: Celery, publish: Callable[[Any], Any]) -> tuple[str, str] | None
                 publish(producer)
         finally:
             del channel.create_publish_batch
-        pushes = [args for name, args in recorder.commands if name == "lpush"]
-        if len(pushes) != 1 or len(recorder.commands) != 1:
-            return None
-        key, message = pushes[0]
-        return f"{getattr(channel, 'global_keyprefix', '')}{key}", str(message)
+        return Recorded(tuple(recorder.commands), getattr(channel, "global_keyprefix", ""))
+
+
+def run(app: Celery, commands: Sequence[Command]) -> None:
+    """Run what was recorded. Raises what the broker raises."""
+    if not commands:
+        return
+    with app.producer_or_acquire() as producer, producer.channel.conn_or_acquire() as client:
+        pipeline = client.pipeline(transaction=False)
+        for name, args in commands:
+            getattr(pipeline, name)(*args)
+        pipeline.execute()

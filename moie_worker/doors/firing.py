@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 from celery import Celery
 from celery.beat import ScheduleEntry
@@ -10,8 +9,8 @@ from celery.beat import ScheduleEntry
 from moie_worker.adapters.redis.entries import RedisEntries
 from moie_worker.addresses import redact
 from moie_worker.doors import entries as slots
-from moie_worker.doors.envelope import record
-from moie_worker.doors.hints import CONFIRM_S, HEARTBEAT, broker_errors
+from moie_worker.doors.delivery import RESERVED_MS, Delivery, Slot
+from moie_worker.doors.hints import HEARTBEAT, broker_errors
 from moie_worker.doors.other_beats import OtherBeats
 from moie_worker.doors.state import same_redis
 from moie_worker.errors import MoieError
@@ -21,13 +20,14 @@ from moie_worker.plan.times import Ms
 from moie_worker.wiring import System
 
 BROKER = "broker of entries"  # what is complained about
-RESERVED_MS = 1_000  # elsewhere than on our Redis: how long one beat has for publishing
 
 log = logging.getLogger(__name__)
 
 
 class Firing:
     """The entries of one beat; what is known of them stands in Redis, where every beat sees it."""
+
+    _delivers = Delivery
 
     def __init__(
         self, app: Celery, system: System, schedule: Mapping[str, ScheduleEntry], complaints: Complaints
@@ -39,7 +39,8 @@ class Firing:
         self._complaints = complaints
         self._chain = system.chain
         self._sent_to = slots.sent_to(app)
-        self._atomic = same_redis(app, system)  # messages can be pushed by the script that advances an entry
+        self._delivery = self._delivers(app, self.kept, atomic=same_redis(app, system))
+        self._unsent: dict[str, tuple[Ms, Ms]] = {}  # key -> a slot that this beat cannot send, left to others until
         self._skipped: set[str] = set()  # entries whose schedule failed when it was asked last
 
     def fire(self) -> Ms | None:
@@ -91,21 +92,47 @@ class Firing:
         if due.at > now:
             return due.at
         following = slots.Due(slots.following(entry, due.slot, now))
+        slot = Slot(key, entry, due.slot, kept, following.text(), now)
+        left_until = self._left_until(slot)
+        if left_until is not None and left_until > now:
+            return left_until
+        if left_until is not None:
+            self.kept.advance(key, kept, slot.following)  # nobody could send it
+        return following.at
+
+    def _left_until(self, slot: Slot) -> Ms | None:
+        """None when the slot is sent; otherwise how long it is left to other beats, for this one cannot send it."""
+        failed, until = self._unsent.get(slot.key, (None, 0))
+        if failed == slot.at:
+            return until
         try:
-            if self._fire_slot(key, entry, due.slot, kept, following.text(), now):
-                log.info("beat: sent %s (%s)", entry.name, entry.task)
-                self._complaints.over(BROKER)
-                queue = str(entry.options.get("queue") or self.app.conf.task_default_queue or DEFAULT_QUEUE)
-                self._trace(entry, due.slot, Station.SENT, queue)
+            self._deliver(slot)
         except MoieError:
             raise
         except broker_errors(self.app) as error:
-            self._trace(entry, due.slot, Station.REFUSED, redact(str(error)))
+            self._trace(slot, Station.REFUSED, redact(str(error)))
             raise
-        except Exception:
-            log.exception("beat: %s cannot be sent; its next slot will be tried", entry.name)
-            self.kept.advance(key, kept, following.text())
-        return following.at
+        except Exception as error:  # noqa: BLE001 - tasks are the application's own code
+            return self._cannot(slot, error)
+        return None
+
+    def _deliver(self, slot: Slot) -> None:
+        if not self._delivery.deliver(slot):
+            return
+        log.info("beat: sent %s (%s)", slot.entry.name, slot.entry.task)
+        self._complaints.over(BROKER)
+        self._complaints.over(slot.key)
+        queue = str(slot.entry.options.get("queue") or self.app.conf.task_default_queue or DEFAULT_QUEUE)
+        self._trace(slot, Station.SENT, queue)
+
+    def _cannot(self, slot: Slot, error: Exception) -> Ms:
+        """Other beats may be of another release of the application: what they can send is not taken from them."""
+        if self._complaints.due(repr(error), slot.key):
+            log.error("beat: %s cannot be sent; its next slot will be tried", slot.entry.name, exc_info=error)
+        alone = slot.key not in self.others.elsewhere or slots.at_most_once(slot.entry)
+        until = slot.now + (0 if alone else RESERVED_MS)
+        self._unsent[slot.key] = (slot.at, until)
+        return until
 
     def _begin(self, key: str, entry: ScheduleEntry, kept: str, now: Ms) -> Ms:
         """Begin with an entry, or go on with it where an earlier release kept it under another key."""
@@ -117,42 +144,11 @@ class Firing:
         self.kept.advance(key, kept, first.text())
         return first.at
 
-    def _trace(self, entry: ScheduleEntry, slot: Ms, station: Station, note: str) -> None:
+    def _trace(self, slot: Slot, station: Station, note: str) -> None:
         """Write down how far a heartbeat came; what cannot be written down is seen by what follows from that."""
-        if entry.task != HEARTBEAT:
+        if slot.entry.task != HEARTBEAT:
             return
         try:
-            self._chain.mark(station, Pulse(f"{entry.name}:{slot}", slot), note)
+            self._chain.mark(station, Pulse(f"{slot.entry.name}:{slot.at}", slot.at), note)
         except MoieError as error:
-            log.warning("beat: %s is not traced: %s", entry.name, error)
-
-    def _fire_slot(self, key: str, entry: ScheduleEntry, slot: Ms, kept: str, following: str, now: Ms) -> bool:
-        """Send the message of a slot; False when another beat was faster."""
-        if slots.at_most_once(entry):
-            mine = self.kept.advance(key, kept, following)
-            if mine:
-                self._send(entry, slot)
-            return mine
-        if self._atomic and (recorded := record(self.app, lambda producer: self._send(entry, slot, producer))):
-            return self.kept.fire(key, kept, following, *recorded, supersedes=slots.supersedes(entry))
-        taken = slots.Due(now + RESERVED_MS, taken=slot).text()
-        if not self.kept.advance(key, kept, taken):
-            return False
-        try:
-            self._send(entry, slot)
-        except broker_errors(self.app):
-            raise  # whoever looks when the reservation is over tries again
-        except Exception:
-            self.kept.advance(key, taken, following)
-            raise
-        self.kept.advance(key, taken, following)
-        return True
-
-    def _send(self, entry: ScheduleEntry, slot: Ms, producer: Any = None) -> None:
-        args, kwargs = slots.arguments(entry)
-        options: Mapping[str, Any] = {"retry": False, "confirm_timeout": CONFIRM_S, **slots.options(entry, slot)}
-        task = self.app.tasks.get(entry.task)
-        if task is not None:
-            task.apply_async(args, kwargs, producer=producer, **options)
-        else:
-            self.app.send_task(entry.task, args, kwargs, producer=producer, **options)
+            log.warning("beat: %s is not traced: %s", slot.entry.name, error)

@@ -16,6 +16,7 @@ class OtherBeats:
 
     def __init__(self) -> None:
         self.declared: frozenset[str] = frozenset()  # keys of the entries of all living beats
+        self.elsewhere: frozenset[str] = frozenset()  # those of beats other than this one
         self.wanted: frozenset[str] = frozenset()  # these, and those of the beats that lived when one looked before
         self._brokers: frozenset[str] = frozenset()
         self._left: set[str] = set()
@@ -24,6 +25,7 @@ class OtherBeats:
         """Take note of them. Beats with the keys of `own` that send elsewhere may be those of another application."""
         before, self.declared = self.declared, frozenset(entry for beat in living for entry in beat.entries)
         self.wanted = self.declared | before
+        self.elsewhere = frozenset(entry for beat in living if beat.name != own.name for entry in beat.entries)
         alike = [beat for beat in living if beat.broker and not set(own.entries).isdisjoint(beat.entries)]
         brokers = frozenset(beat.broker for beat in alike) - {own.broker}
         if new := brokers - self._brokers:

@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import socket
+import sys
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -27,7 +28,7 @@ from moie_worker.doors.hints import HEARTBEAT, WORK, publisher
 from moie_worker.doors.lookout import LookoutThread
 from moie_worker.doors.periodic import longest_gap
 from moie_worker.doors.state import system_of
-from moie_worker.errors import MoieError, UnreachableError
+from moie_worker.errors import InputError, MoieError, UnreachableError
 from moie_worker.heart.dispatch import Dispatcher
 from moie_worker.heart.quietly import Complaints
 from moie_worker.plan.presence import Beat
@@ -37,6 +38,10 @@ from moie_worker.wiring import System
 PRESENCE = timedelta(seconds=15)
 PRESENCE_EVERY_S = 5.0
 ERROR_PAUSE_S = 1.0
+EAGER = (
+    "task_always_eager is set, so that beat would run the tasks itself and look at nothing meanwhile. "
+    "Set it to False in the configuration of the application that beats and workers load"
+)
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +54,10 @@ class PlanScheduler(Scheduler):  # type: ignore[misc]
     _rung: frozenset[str] = frozenset()
 
     def setup_schedule(self) -> None:
-        """Take the entries of the configuration; no file, no network."""
+        """Take the entries of the configuration; no file, no network. Ends the process where tasks would run here."""
+        if self.app.conf.task_always_eager:
+            sys.stderr.write(f"moie-worker: {EAGER}\n")
+            raise SystemExit(InputError.exit_code)
         self.merge_inplace(self.app.conf.beat_schedule)
         if not isinstance(self.app.backend, DisabledBackend):
             self.install_default_entries(self.data)  # last: a merge takes away all that it does not name

@@ -266,7 +266,7 @@ def test_a_broker_that_stays_away_is_said_once_until_it_took_an_entry(
     beat.tick()
     for said in (1, 2):
         with monkeypatch.context() as broken:
-            broken.setattr(beat.app, "send_task", away)
+            broken.setattr(beat._firing._delivery, "send", away)
             beat.tick()
             beat.tick()
         assert tell("the broker does not take often: away") == said

@@ -5,12 +5,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from celery import Celery
-from celery.beat import ScheduleEntry
+from celery import Celery, Task, signals
+from celery.beat import BeatLazyFunc, ScheduleEntry
 from celery.schedules import BaseSchedule, crontab, schedule
 
 from beat_schedule import BEAT_SCHEDULE
-from moie_worker.doors.entries import Due, at_most_once, first, following, options, sent_to, supersedes
+from moie_worker.doors.entries import Due, at_most_once, first, following, is_made_unseen, options, sent_to, supersedes
 from moie_worker.doors.entries import key as key_of
 from moie_worker.doors.hints import HEARTBEAT
 from moie_worker.plan.times import moment, ms_of
@@ -191,3 +191,45 @@ def test_the_heartbeats_of_our_own_beats_supersede_each_other() -> None:
 def test_an_entry_is_sent_at_least_once_unless_it_says_otherwise() -> None:
     assert at_most_once(entry(1.0, delivery="at_most_once"))
     assert not at_most_once(entry(1.0))
+
+
+def tick(*_: object) -> None: ...
+
+
+class Locking(Task):  # type: ignore[misc]
+    """Does something of its own when it is sent."""
+
+    def apply_async(self, *args: Any, **options: Any) -> Any:
+        return super().apply_async(*args, **options)
+
+
+def test_a_message_is_made_unseen_where_only_celery_makes_it() -> None:
+    made = entry(1.0)
+    assert is_made_unseen(made.app, made), "of a task that this application does not have"
+    made.app.task(name="shop.tick", shared=False)(tick)
+    assert is_made_unseen(made.app, made)
+
+
+@pytest.mark.parametrize("kind", ["class", "instance", "application", "argument", "named argument"])
+def test_code_of_the_application_that_runs_when_a_message_is_made_is_seen(kind: str) -> None:
+    made = entry(1.0)
+    if kind == "application":
+        made.app.send_task = lambda *args, **options: None
+    elif kind != "argument":
+        task = made.app.task(name="shop.tick", shared=False, base=Locking if kind == "class" else Task)(tick)
+        if kind == "instance":
+            task.apply_async = lambda *args, **options: None
+    made.args = (BeatLazyFunc(print),) if kind == "argument" else ()
+    made.kwargs = {"n": BeatLazyFunc(print)} if kind == "named argument" else {}
+    assert not is_made_unseen(made.app, made)
+
+
+@pytest.mark.parametrize("signal", [signals.before_task_publish, signals.after_task_publish])
+def test_who_listens_to_publishes_sees_each_message_that_is_made(signal: Any) -> None:
+    def listener(**_: object) -> None: ...
+
+    made = entry(1.0)
+    signal.connect(listener)
+    assert not is_made_unseen(made.app, made)
+    signal.disconnect(listener)
+    assert is_made_unseen(made.app, made)
