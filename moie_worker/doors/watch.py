@@ -51,6 +51,11 @@ def watcher_of(app: Celery, redis_url: str | None = None, plan: str | None = Non
     return watcher
 
 
+def _comes_again(task: Any, error: BaseException) -> bool:
+    """Whether Celery puts back what it tells of as failed: a letter, replayed, would double it."""
+    return isinstance(error, TimeLimitExceeded) and bool(task.acks_late) and not task.acks_on_timeout
+
+
 def _never_raises(handler: Callable[P, None]) -> Callable[P, None]:
     @wraps(handler)
     def guarded(*args: P.args, **given: P.kwargs) -> None:
@@ -143,7 +148,8 @@ class Watcher:
             # The process that measured is gone. A hard time limit is told twice; the request is there only once.
             limit = exception.args[0] if isinstance(exception, TimeLimitExceeded) and exception.args else 0.0
             self._ran(sender, args, kwargs, origin, Measured(float(limit), error=describe(exception)))
-        self.post.letter(task_death(sender.name, task_id, args, kwargs, exception, found(origin, self.app)))
+        if not _comes_again(sender, exception):
+            self.post.letter(task_death(sender.name, task_id, args, kwargs, exception, found(origin, self.app)))
 
     @_never_raises
     def revoked(self, *, sender: Any, request: Any, expired: bool, **_: Any) -> None:

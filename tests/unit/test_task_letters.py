@@ -10,10 +10,11 @@ from kombu.common import Broadcast
 from kombu.entity import Exchange, Queue, binding
 from kombu.message import Message
 
-from moie_worker.doors.task_letters import undelivered
+from moie_worker.doors.task_letters import BEAT_HEADER, undelivered
 from moie_worker.doors.task_replay import CeleryPublisher
 from moie_worker.errors import RefusedError
 from moie_worker.heart.dead_letters import DeadLetters
+from moie_worker.plan.letters import Watched
 from tests.shop_kit import ACT, FORCED, NoJobs, Shop, shop_with
 
 
@@ -49,6 +50,29 @@ def test_the_letter_of_a_replay_keeps_them_for_the_next(shop: Shop) -> None:
     assert shop.letter().head.deaths == 2
     shop.replay()
     assert shop.did == ["pay 7", "tell paid"]
+
+
+@pytest.mark.parametrize(
+    ("options", "letters", "put_back"),
+    [
+        ({}, 1, []),
+        ({"acks_on_timeout": False}, 1, []),
+        ({"acks_late": True}, 1, []),
+        ({"acks_late": True, "acks_on_timeout": False}, 0, [True]),
+        ({"acks_late": True, "acks_on_failure": False}, 1, []),
+    ],
+)
+def test_a_hard_time_limit_is_a_letter_unless_celery_puts_the_task_back(
+    shop: Shop, options: dict[str, bool], letters: int, put_back: list[bool]
+) -> None:
+    for name, value in options.items():
+        setattr(shop.pay, name, value)
+    shop.pay.apply_async((7,), headers={BEAT_HEADER: True})
+    (request,) = shop.taken()
+    shop.watcher.received(request=request)
+    request.on_timeout(soft=False, timeout=3)
+    assert (shop.box.count(), shop.put_back) == (letters, put_back)
+    assert shop.post.runs == [Watched("task:pay")]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("begins", ["a task", "a chain"])
