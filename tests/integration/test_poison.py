@@ -18,8 +18,8 @@ from celery import Celery
 
 from moie_worker.adapters.redis.connect import connect
 from moie_worker.adapters.redis.dead_letters import RedisDeadLetters
-from moie_worker.doors.poison_transport import PARK, SievedConnection
-from moie_worker.plan.letters import Death, LetterFilter, LetterHead, LetterKind
+from moie_worker.doors.poison import harden
+from moie_worker.plan.letters import LetterFilter, LetterHead, LetterKind
 from tests.celery_kit import Start, wait_until
 
 pytestmark = pytest.mark.integration
@@ -227,14 +227,16 @@ def test_a_key_prefix_changes_nothing(
     wait_until(lambda: {head.name for head in heads(box)} == {"celery"} and box.count() == 2, "both letters")
 
 
-def test_what_is_asked_for_one_by_one_is_parked_with_its_queue(redis_client: "redis.Redis", broker_url: str) -> None:
-    deaths: list[Death] = []
+def test_what_is_asked_for_one_by_one_is_parked_with_its_queue(
+    box: RedisDeadLetters, redis_client: "redis.Redis", broker_url: str, redis_url: str
+) -> None:
     redis_client.lpush("pre-feeds", b"garbage")
-    with SievedConnection(
-        broker_url, transport_options={PARK: deaths.append, "global_keyprefix": "pre-"}
-    ) as connection:
+    app = Celery("hard", broker=broker_url, set_as_current=False)
+    app.conf.broker_transport_options = {"global_keyprefix": "pre-"}
+    harden(app, redis_url)
+    with app.connection_for_read() as connection:
         assert connection.default_channel.basic_get("feeds") is None
-    assert [death.payload["queue"] for death in deaths] == ["feeds"]
+    assert [head.name for head in heads(box)] == ["feeds"]
 
 
 @pytest.mark.fault(15)
