@@ -36,7 +36,7 @@ class SnapshotFolder:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_private(self._path / f"{manifest.name}{SUFFIX}", data)
             others = [name for name in self._names() if name.endswith(f"-{manifest.kind}") and name != manifest.name]
-            for name in leaving(others, manifest.name)[: max(0, len(others) + 1 - SNAPSHOTS)]:
+            for name in leaving(others, manifest)[: max(0, len(others) + 1 - SNAPSHOTS)]:
                 (self._path / f"{name}{SUFFIX}").unlink(missing_ok=True)
 
     def index(self) -> list[Manifest]:

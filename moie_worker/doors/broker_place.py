@@ -1,5 +1,6 @@
 """Where a broker is: kept in dead letters, so that a replay goes to where the message came from."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +15,9 @@ PORTS = {"redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671, "pyamqp": 5
 KINDS = {"rediss": REDIS, "amqps": AMQP, "pyamqp": AMQP}
 # Transport options that say under which names messages lie in Redis.
 NAMING = ("global_keyprefix", "sep", "priority_steps", "fanout_prefix", "fanout_patterns")
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ def _host(url: str) -> str:
 def broker_of(app: Celery) -> BrokerPlace:
     """The broker that an application publishes to. Raises ValueError for an address that says too little."""
     named, options = app.conf.broker_write_url, app.conf.broker_transport_options or {}
+    if not named:  # Celery's own default
+        named = str(app.connection_for_write().as_uri(include_password=True))
     url = named if isinstance(named, str) else ";".join(named)
     if not url.startswith("sentinel"):
         url = url.split(";")[0]  # the others are for when this one fails
@@ -69,9 +75,10 @@ def broker_facts(app: Celery, letters_url: str) -> dict[str, Any] | None:
     try:
         place = broker_of(app)
         here = place == BrokerPlace.of(letters_url)
-    except ValueError:
+        return {**asdict(place), "holds_letters": here, "naming": _naming(app.conf.broker_transport_options or {})}
+    except Exception as error:  # noqa: BLE001 - settings of the application: they must never cost a letter
+        log.warning("dead letters do not say which broker they came from: %s", error)
         return None
-    return {**asdict(place), "holds_letters": here, "naming": _naming(app.conf.broker_transport_options or {})}
 
 
 def _naming(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,11 +13,16 @@ from moie_worker.doors import entries as slots
 from moie_worker.doors.envelope import Recorded, record, run
 from moie_worker.doors.hints import CONFIRM_S, broker_errors
 from moie_worker.errors import MoieError
+from moie_worker.heart.measure import describe
 from moie_worker.plan.times import Ms
 
 RESERVED_MS = 1_000  # how long one beat has for a message that cannot be pushed unseen with its entry
 
 log = logging.getLogger(__name__)
+
+
+class ArgumentsError(Exception):
+    """What a schedule leaves to a function of the application, and that function fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,10 @@ class Delivery:
 
     def send(self, slot: Slot, producer: Any = None) -> None:
         """Have Celery make and publish the message."""
-        args, kwargs = slots.arguments(slot.entry)
+        try:
+            args, kwargs = slots.arguments(slot.entry)
+        except Exception as error:  # whatever it is: it was not the broker
+            raise ArgumentsError(f"its arguments cannot be had: {describe(error)}") from error
         options: Mapping[str, Any] = {
             "retry": False, "confirm_timeout": CONFIRM_S, **slots.options(slot.entry, slot.at),
         }  # fmt: skip

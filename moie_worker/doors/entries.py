@@ -12,6 +12,7 @@ from celery.beat import BeatLazyFunc, ScheduleEntry
 
 from moie_worker.addresses import broker_part
 from moie_worker.plan.pace import Pace
+from moie_worker.plan.texts import in_a_line, one_line
 from moie_worker.plan.times import Ms, moment, ms_of, to_ms
 
 DIGEST_DIGITS = 12
@@ -119,7 +120,8 @@ def options(entry: ScheduleEntry, slot: Ms) -> Mapping[str, Any]:
     """The options of one message: its id is made of entry and slot, so that a repeat is known by it."""
     chosen = {name: value for name, value in entry.options.items() if name not in OWN}
     headers = dict(chosen.pop("headers", None) or {}) | {"celery_beat_task": True, ENTRY_HEADER: entry.name}
-    return _pending_for(entry) | chosen | {"headers": headers, "task_id": f"{entry.name}:{slot}"}
+    name = entry.name if in_a_line(entry.name) else one_line(entry.name)  # ids stand in logs as they are
+    return _pending_for(entry) | chosen | {"headers": headers, "task_id": f"{name}:{slot}"}
 
 
 def arguments(entry: ScheduleEntry) -> tuple[list[Any], dict[str, Any]]:

@@ -19,7 +19,9 @@ SHOWN_JOBS = 4  # names that Flower shows of a larger hint
 
 def broker_errors(app: Celery) -> tuple[type[Exception], ...]:
     """What a publish raises when the broker is away: kombu's own word, or what its transport says."""
-    return (OperationalError, *app.connection_for_write().connection_errors)
+    # kombu takes any KeyError for a broken connection to Redis: where messages are made it is the application's own.
+    said = (error for error in app.connection_for_write().connection_errors if not issubclass(KeyError, error))
+    return (OperationalError, *said)
 
 
 def version_fault(headers: Any) -> str | None:

@@ -62,7 +62,8 @@ class CeleryPublisher:
                 raise RefusedError(
                     f"the raw message {letter.head.id} goes back to a Redis broker only. `moie dead show` has its bytes"
                 )
-            producer.channel.client.lpush(queue, raw)
+            with producer.channel.conn_or_acquire() as client:  # not `channel.client`, which is made for the event loop
+                client.lpush(queue, raw)
 
     @contextmanager
     def _producer(self, letter: Letter) -> Iterator[Any]:

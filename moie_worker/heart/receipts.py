@@ -97,7 +97,7 @@ class Sealer:
         except RefusedError as error:
             log.error("the receipts of plan %s are not sealed: %s", plan, error)
             return f"RECEIPTS ARE NOT SEALED: {error}"
-        if (last.count, last.head) != known and last.count:
+        if (last.count, last.head) != known and (known or last.count):
             quietly(lambda: self.witness.note(plan, last.count, last.head), f"remember the head of plan {plan}")
         if number or foreign:
             said.append(f"sealed: {number} receipts, {last.count} in all, head {last.head}")
@@ -111,7 +111,8 @@ class Sealer:
             return []
         told = (
             f"RECEIPTS ARE MISSING: {known[0]} were sealed, head {known[1]}, and the newest seal is of receipt "
-            f"{last.count}: Redis lost them, or somebody removed them. What was exported before still proves them"
+            f"{last.count}: Redis lost them, somebody removed them, or this is another Redis. What was exported before "
+            "still proves them"
         )
         log.critical("plan %s: %s", last.plan, told)
         return [told]

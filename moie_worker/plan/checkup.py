@@ -10,7 +10,7 @@ from moie_worker.plan.flow import Overview
 from moie_worker.plan.health import heartbeat_health, history_of, job_health
 from moie_worker.plan.letters import RunHistory, Watched
 from moie_worker.plan.states import Health, Place
-from moie_worker.plan.status import Crew, CyclicStanding, unserved
+from moie_worker.plan.status import Crew, CyclicStanding, is_sovereign, unserved
 from moie_worker.plan.status_fields import cyclic_fields
 from moie_worker.plan.texts import plural
 
@@ -60,8 +60,12 @@ class Checkup:
 
     @property
     def idle_queues(self) -> list[str]:
-        """Queues of the plan that no worker serves, where there are workers at all."""
-        return unserved(self.overview, self.crew) if self.crew.workers else []
+        """Queues that no worker serves, where there are workers at all and the plan has work to do.
+
+        A cyclic job of a sovereign plan that nobody runs is told as stale.
+        """
+        ended = is_sovereign(self.overview) or self.overview.flags.cancelled
+        return unserved(self.overview, self.crew) if self.crew.workers and not ended else []
 
     @property
     def wrong_with_plan(self) -> Iterator[tuple[str, str]]:

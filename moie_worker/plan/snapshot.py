@@ -16,6 +16,7 @@ from typing import Any
 
 from moie_worker.errors import InputError
 from moie_worker.plan.definition import Definition, canonical
+from moie_worker.plan.limits import AHEAD_MS
 from moie_worker.plan.reverify import SUFFIX, is_look
 from moie_worker.plan.states import Place
 from moie_worker.plan.times import Ms, moment
@@ -60,6 +61,11 @@ class Manifest:
         """Revision and time; names in order are in order of time."""
         at = moment(self.at)
         return f"{at:%Y%m%dT%H%M%S}.{at.microsecond // 1000:03}Z-r{self.revision}-{self.kind}"
+
+    @property
+    def ahead(self) -> str:
+        """Names behind this are of a time to come. Two that were taken beside each other are not."""
+        return f"{moment(self.at + AHEAD_MS):%Y%m%dT%H%M%S}"
 
     def to_json(self) -> str:
         """Canonical JSON."""
@@ -157,12 +163,12 @@ class Saved:
         return made.hexdigest()
 
 
-def leaving(names: Iterable[str], newest: str) -> list[str]:
-    """Other snapshots of a kind in the order in which they go, when one more was kept as `newest`.
+def leaving(names: Iterable[str], newest: Manifest) -> list[str]:
+    """Other snapshots of a kind in the order in which they go, when one more was kept.
 
     The oldest go first; before them those of a time to come: a clock went back, and they would stay for ever.
     """
-    return sorted(names, key=lambda name: (name < newest, name))
+    return sorted(names, key=lambda name: (name < newest.ahead, name))
 
 
 def order(lines: Iterable[str]) -> tuple[str, ...]:

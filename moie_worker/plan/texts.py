@@ -10,7 +10,7 @@ from typing import Any
 # Control characters but tab and newline, and what reorders or breaks lines behind the reader's back.
 _UNSEEN = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
 _CONTROLS = re.compile(f"[{_UNSEEN}]")
-_NOT_IN_A_LINE = re.compile(rf"[{_UNSEEN}\t\n]")
+_NOT_IN_A_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # marks of direction may stand in ids of jobs
 _SPACES = re.compile(r"\s+")
 _HALF = "\\ud"  # how JSON writes the halves of a sign; two that belong together begin so as well
 _COMPACT = json.JSONEncoder(separators=(",", ":"))

@@ -5,7 +5,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,16 @@ from celery import Celery
 from celery.beat import BeatLazyFunc
 from celery.schedules import BaseSchedule
 from kombu.exceptions import OperationalError
+from pydantic import TypeAdapter
 
 from moie_worker.adapters.redis.fleet import RedisFleet
 from moie_worker.doors.entries import Due, key_before
-from moie_worker.doors.hints import WORK
+from moie_worker.doors.hints import WORK, publisher
+from moie_worker.doors.poison_schema import message_fault
 from moie_worker.doors.scheduler import PlanScheduler
 from moie_worker.errors import UnreachableError
+from moie_worker.plan.fields import Id
+from moie_worker.plan.flow import Hint
 from moie_worker.plan.presence import Beat
 
 SOON = timedelta(milliseconds=2)
@@ -81,6 +85,12 @@ class Shop:
     def fired(self) -> list[str]:
         """The entries whose messages lie in the queue, the oldest first; takes them away."""
         return [str(headers["moie_entry"]) for headers in self.headers()]
+
+    def raw(self) -> list[bytes | str]:
+        """All messages as they are, as above."""
+        messages: Any = self.client.lrange("celery", 0, -1)
+        self.client.delete("celery")
+        return list(messages)
 
     def headers(self) -> list[dict[str, Any]]:
         """The headers of all messages, as above."""
@@ -280,3 +290,38 @@ def away(*_: object, **__: object) -> None:
 
 def refused(_: object) -> None:
     raise UnreachableError("Redis says WRONGPASS")
+
+
+@pytest.mark.parametrize("error", [KeyError("X"), OSError("no such file")])
+def test_arguments_that_cannot_be_had_cost_a_slot_and_keep_no_other_entry(
+    shop: Shop, tell: Callable[[str], int], error: Exception
+) -> None:
+    def fail() -> None:
+        raise error
+
+    beat = shop.beat(failing=3600.0, good=3600.0)
+    beat.schedule["failing"].args = (BeatLazyFunc(fail),)
+    beat.tick()
+    beat.tick()
+    assert shop.fired() == ["good"]
+    assert tell("failing cannot be sent; its next slot will be tried") == 1
+    assert tell("does not take") == 0
+
+
+@pytest.mark.parametrize("job", ["א\u200f-1", "é", "a" * 200, "\u2066x"])
+def test_a_hint_of_any_job_that_a_plan_may_have_is_fit_for_a_worker(shop: Shop, broker_url: str, job: str) -> None:
+    assert TypeAdapter(Id).validate_python(job) == job
+    with Celery(broker=broker_url, set_as_current=False) as app:
+        publisher(app)("p", Hint("h", "celery", (job,)))
+    (raw,) = shop.raw()
+    assert message_fault(raw, datetime.now(UTC)) is None
+
+
+@pytest.mark.parametrize("name", ["a\ttab", "a\nline", "\u202eturned"])
+def test_the_message_of_an_entry_with_any_name_is_fit_for_a_worker(shop: Shop, name: str) -> None:
+    entries: Any = {name: 3600.0}
+    beat = shop.beat(**entries)
+    beat.tick()
+    beat.tick()
+    (raw,) = shop.raw()
+    assert message_fault(raw, datetime.now(UTC)) is None

@@ -198,10 +198,21 @@ def test_a_chain_that_is_shorter_than_this_machine_knew_is_told_once_and_goes_on
     cut = sealer(KEY, witness=witness)
     told = cut.seal(other, "p", NOW)
     assert told.startswith(f"RECEIPTS ARE MISSING: 2 were sealed, head {read_seal(store.last_seal()).seal.head}, and ")
-    assert "the newest seal is of receipt 0: Redis lost them, or somebody removed them" in told
+    assert "the newest seal is of receipt 0: Redis lost them, somebody removed them, or this is another Redis" in told
     assert "sealed: 1 receipts, 1 in all" in told
     put(other, 2)
     assert "MISSING" not in cut.seal(other, "p", NOW)
+
+
+def test_a_chain_that_is_gone_is_told_once_though_nothing_waits(store: Receipts) -> None:
+    witness, emptied = Memory(), MemoryStore("p")
+    put(store, 1)
+    again = sealer(KEY, witness=witness)
+    again.seal(store, "p", NOW)
+    assert "RECEIPTS ARE MISSING: 1 were sealed" in again.seal(emptied, "p", NOW)
+    assert again.seal(emptied, "p", NOW) == ""
+    put(emptied, 1)
+    assert "MISSING" not in again.seal(emptied, "p", NOW)
 
 
 def test_another_chain_of_the_same_length_is_told_too(store: Receipts) -> None:

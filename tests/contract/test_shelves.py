@@ -66,6 +66,15 @@ def test_when_a_clock_goes_back_the_newest_is_kept_and_those_of_a_time_to_come_g
     assert [each.at for each in shelf.index()] == [now + number for number in range(SNAPSHOTS)]
 
 
+def test_of_two_taken_beside_each_other_none_is_of_a_time_to_come(shelf: Shelf, saved: Saved) -> None:
+    for number in range(SNAPSHOTS):
+        shelf.put(*numbered(saved, Kind.HEARTBEAT, 10 * number))
+    slower = numbered(saved, Kind.HEARTBEAT, 10 * SNAPSHOTS - 15)
+    shelf.put(*slower)
+    kept = [each.at - BEGAN for each in shelf.index()]
+    assert (kept[0], kept[-1], len(kept)) == (10, 10 * SNAPSHOTS - 10, SNAPSHOTS)
+
+
 def test_one_that_was_removed_is_gone_and_the_others_open(shelf: Shelf, saved: Saved) -> None:
     written = [numbered(saved, Kind.PROMOTION, number) for number in range(SNAPSHOTS + 1)]
     for each in written:

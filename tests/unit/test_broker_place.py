@@ -86,3 +86,15 @@ def test_a_task_whose_queue_nobody_knows_is_not_sent_to_another() -> None:
         shop.letter().payload.update({"queue": "", "routing_key": ""})  # type: ignore[attr-defined]
         with pytest.raises(RefusedError, match="nobody knows the queue"):
             shop.replay()
+
+
+def test_an_application_that_names_no_broker_has_the_one_that_celery_takes() -> None:
+    app = Celery("shop", set_as_current=False)
+    assert broker_of(app) == BrokerPlace("amqp", "localhost:5672")
+    facts = broker_facts(app, "redis://letters/0")
+    assert facts is not None
+    assert facts["holds_letters"] is False
+
+
+def test_settings_that_cannot_be_read_cost_no_letter() -> None:
+    assert broker_facts(app_at("redis://shop/0", priority_steps=7), "redis://shop/0") is None

@@ -268,6 +268,8 @@ def test_a_queue_that_nobody_serves_is_unhealthy_and_named_once() -> None:
     assert checked(store, CREW).problems == ["queue gpu: no worker serves it: celery -A moie_worker worker -Q gpu"]
     assert checkup_document(checked(store, CREW))["queues_without_worker"] == ["gpu"]
     assert checked(store, Crew()).problems == ["workers: none is there"]
+    store.cancel_plan("ops", "")
+    assert checked(store, CREW).problems == [], "nothing waits for it any more"
 
 
 def test_what_workers_refuse_is_unhealthy() -> None:

@@ -222,6 +222,7 @@ class RedisShelf(Base):
                 "data": data,
                 "most": SNAPSHOTS,
                 "most_bytes": SNAPSHOT_BYTES,
+                "ahead": manifest.ahead,
             },
         )
 

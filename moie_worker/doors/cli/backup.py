@@ -7,7 +7,7 @@ import click
 
 from moie_worker.doors.cli.desk import Desk, acts, json_option, reads
 from moie_worker.doors.cli.files import read_bytes
-from moie_worker.doors.cli.output import clock_time, print_json, print_table, progress_bar
+from moie_worker.doors.cli.output import clock_time, one_line, print_json, print_table, progress_bar
 from moie_worker.doors.cli.plans import BIG, NAMED, finish_load
 from moie_worker.errors import InputError
 from moie_worker.heart.snapshots import Keeper
@@ -18,6 +18,7 @@ from moie_worker.plan.model import Job
 from moie_worker.plan.snapshot import LARGEST, Kind, Manifest, Saved, pack, under, unpack
 from moie_worker.plan.snapshot_diff import Change, changes_document, restored_diff
 from moie_worker.plan.times import moment
+from moie_worker.ports import Verifier
 
 
 @click.group("backup")
@@ -102,10 +103,11 @@ def _bring_back(desk: Desk, keeper: Keeper, manifest: Manifest, saved: Saved, *,
     overview = desk.store.overview()
     if overview.flags.loading and not dry_run:
         finish_load(desk)
-    changes, refused = restored_diff(desk.store.all_jobs(), saved), _refused(desk, saved)
+    changes = restored_diff(desk.store.all_jobs(), saved)
     revision = overview.flags.revision
     if not dry_run:
         revision = _restore(desk, keeper, under(saved, desk.plan), revision)
+    refused = _refused(desk, saved)  # behind the restore, which must not wait for it
     if as_json:
         document = {"plan": desk.plan, "snapshot": manifest.name, "revision": revision, "dry_run": dry_run}
         told = {"digest": manifest.digest, "changes": changes_document(changes), "refused": len(refused)}
@@ -125,8 +127,14 @@ def _refused(desk: Desk, saved: Saved) -> list[str]:
     if authors is None:
         return []
     definitions = (Definition.from_json(job.definition) for job in saved.jobs)
-    reasons = (objection(desk.plan, each, Job.model_validate(each.job), authors) for each in definitions)
-    return [why for why in reasons if why]
+    return [why for each in definitions if (why := _objection(desk.plan, each, authors))]
+
+
+def _objection(plan: str, definition: Definition, authors: Verifier) -> str:
+    try:
+        return objection(plan, definition, Job.model_validate(definition.job), authors)
+    except ValueError as error:  # of another release
+        return f"job {definition.id} cannot be read: {one_line(str(error))}"
 
 
 def _restore(desk: Desk, keeper: Keeper, saved: Saved, base: int) -> int:

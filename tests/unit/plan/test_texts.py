@@ -37,7 +37,7 @@ def test_what_moves_no_cursor_is_shown_as_it_is(text: str) -> None:
 def test_what_moves_a_cursor_or_reorders_a_line_is_not_shown(bad: str) -> None:
     assert printable(f"a{bad}[2Jb") == "a\ufffd[2Jb"
     assert one_line(f" a\n{bad} b ").isprintable()
-    assert not in_a_line(f"a{bad}b")
+    assert in_a_line(f"a{bad}b") is (bad == "\u202e"), "marks of direction may stand in the id of a job"
 
 
 def test_lines_end_as_ours_do_and_half_signs_are_written_out() -> None:

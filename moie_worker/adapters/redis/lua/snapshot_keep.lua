@@ -1,7 +1,7 @@
 -- Keep a snapshot, and remove of its kind others: those beyond a number, and those beyond a size all together. The
 -- oldest go first; before them those of a time to come: a clock went back, and they would stay for ever.
 -- KEYS plan
--- ARGV name kind manifest data most most_bytes
+-- ARGV name kind manifest data most most_bytes ahead
 -- RETURNS nothing
 -- USES time state
 local index, blobs = p .. 'snapshots', p .. 'snapshot:'
@@ -12,8 +12,8 @@ for _, name in ipairs(redis.call('HKEYS', index)) do
   if name ~= ARGV[1] and string.match(name, '%-(%l+)$') == ARGV[2] then names[#names + 1] = name end
 end
 table.sort(names, function(a, b) -- their names begin with the time
-  local early = a < ARGV[1]
-  if early ~= (b < ARGV[1]) then return early end
+  local early = a < ARGV[7]
+  if early ~= (b < ARGV[7]) then return early end
   return a > b
 end)
 local bytes = #ARGV[4]
