@@ -52,7 +52,7 @@ itself. *Runs again* are attempts beyond the first of each job; *recovery* is fr
 RUNS = """
 ## Whole runs
 
-One after the other; the table above is of the last one.
+The table above is of the last one.
 
 | run | tests | failed | minutes |
 |---|---|---|---|
