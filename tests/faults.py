@@ -138,10 +138,9 @@ class Programme:
 
     def runs(self, known: str) -> str:
         """Earlier whole runs as they stand on the page, and this one if it was whole."""
-        lines = [
-            line for line in known.splitlines() if line.startswith("| seed ") and f"| seed {self._seed} " not in line
-        ]
+        lines = [line for line in known.splitlines() if line.startswith("| seed ")]
         if self.complete and all(row.result != NOT_RUN for row in self._rows.values()):
+            lines = [line for line in lines if f"| seed {self._seed} " not in line]
             failed = sum(row.result != HELD for row in self._rows.values())
             minutes = (monotonic() - self._began) / 60
             lines.append(f"| seed {self._seed} | {len(self._rows)} | {failed} | {minutes:.0f} |")

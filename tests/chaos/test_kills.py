@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from moie_worker.plan.states import Place
+from moie_worker.settings import Settings
 from tests.chaos import oracle
 from tests.farm import Farm, alone, say, wait_until
 from tests.faults import Figures
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.chaos
 
 JOBS = 200
 WORKERS = ("w1", "w2", "w3")
+LEASE_S = Settings.model_fields["lease"].default.total_seconds()
 STOLEN = 60  # messages that the thief takes at most
 
 
@@ -91,3 +93,22 @@ def test_every_job_is_verified_once_whatever_is_killed(farm: Farm, messages: str
     assert events["job.lost"] > 0, "the faults hit nothing"
     if messages == "stolen":
         assert min(deeds["lost"], deeds["doubled"]) > 5
+
+
+@pytest.mark.fault(1)
+@pytest.mark.whole
+def test_what_a_killed_worker_held_begins_elsewhere_five_seconds_after_its_lease_at_the_latest(
+    farm: Farm, figures: Figures
+) -> None:
+    farm.staff(("w1",), concurrency=2)  # with the lease that everybody has unless he says otherwise
+    farm.load({"id": "long", "task": "hold a lock", "verification_cmd": alone(farm, "long", 20), "timeout": "1m"})
+    wait_until(lambda: "w1@test" in held(farm), "it runs")
+    farm.worker("w2", concurrency=2)
+    farm.ready("w2")
+    begun = len(farm.told())
+    farm.kill("w1")
+    figures.recovery_s = wait_until(lambda: len(farm.told()) > begun, "it begins again", LEASE_S + 5)
+    wait_until(lambda: farm.places() == {Place.COMPLETED: 1}, "it is verified", 60)
+    say(f"a lease of {LEASE_S:g} s: begun again {figures.recovery_s:.1f} s after the worker was killed")
+    figures.again = oracle.ended_well(farm, "long")
+    assert figures.again == 1
