@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from moie_worker.adapters.memory.store import MemoryStore
-from moie_worker.doors.cli.output import Styled, fitted, one_line, print_json, print_lines, print_table
+from moie_worker.doors.cli.output import Styled, first_line, fitted, print_json, print_lines, print_table
 from moie_worker.plan.checkup import Checkup, checkup, checkup_document
 from moie_worker.plan.compile import compile_plan
 from moie_worker.plan.diff import Diff, definitions, diff
@@ -344,4 +344,4 @@ def test_what_others_wrote_moves_no_cursor_of_whoever_looks(capsys: pytest.Captu
     ]
     assert len(shown.splitlines()) == 2 + 1 + 3
     assert json.loads(shown[shown.index("{") :]) == {"é": EVIL}
-    assert one_line(EVIL).isprintable()
+    assert first_line(EVIL).isprintable()

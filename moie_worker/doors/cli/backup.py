@@ -7,7 +7,7 @@ import click
 
 from moie_worker.doors.cli.desk import Desk, acts, json_option, reads
 from moie_worker.doors.cli.files import read_bytes
-from moie_worker.doors.cli.output import clock_time, one_line, print_json, print_table, progress_bar
+from moie_worker.doors.cli.output import clock_time, first_line, print_json, print_table, progress_bar
 from moie_worker.doors.cli.plans import BIG, NAMED, finish_load
 from moie_worker.errors import InputError
 from moie_worker.heart.snapshots import Keeper
@@ -134,7 +134,7 @@ def _objection(plan: str, definition: Definition, authors: Verifier) -> str:
     try:
         return objection(plan, definition, Job.model_validate(definition.job), authors)
     except ValueError as error:  # of another release
-        return f"job {definition.id} cannot be read: {one_line(str(error))}"
+        return f"job {definition.id} cannot be read: {first_line(str(error))}"
 
 
 def _restore(desk: Desk, keeper: Keeper, saved: Saved, base: int) -> int:

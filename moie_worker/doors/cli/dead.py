@@ -11,7 +11,7 @@ import click
 
 from moie_worker.doors.cli.acting import confirm, each, result
 from moie_worker.doors.cli.desk import Desk, Function, acts, json_option, reads
-from moie_worker.doors.cli.output import Line, Styled, echo, one_line, print_json, print_lines, print_table
+from moie_worker.doors.cli.output import Line, Styled, echo, first_line, print_json, print_lines, print_table
 from moie_worker.errors import NotFoundError, RefusedError
 from moie_worker.heart.dead_letters import Act, DeadLetters, Done, matching
 from moie_worker.heart.redact import head_shown, shown
@@ -89,7 +89,7 @@ def _row(head: LetterHead) -> Sequence[str | Styled]:
         str(head.attempts),
         f"{head.last_at:%m-%d %H:%M:%S}",
         replayed,
-        one_line(head.reason),
+        first_line(head.reason),
     )
 
 

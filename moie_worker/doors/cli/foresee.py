@@ -15,7 +15,7 @@ from moie_worker.doors.cli.output import (
     Line,
     Styled,
     clock_time,
-    one_line,
+    first_line,
     print_json,
     print_lines,
     print_table,
@@ -173,8 +173,8 @@ def _test(desk: Desk, jobs: Sequence[Job], side_by_side: int) -> list[Tested]:
 
 def _row(one: Tested) -> tuple[str | Styled, ...]:
     verdict = Styled(str(one.verdict), STYLES[one.verdict])
-    said = "" if one.evidence.outcome is Outcome.PASSED else one_line(one.evidence.message, 60)
-    return one.job.id, one_line(one.job.task, 80), verdict, took(one.evidence.duration_s), said
+    said = "" if one.evidence.outcome is Outcome.PASSED else first_line(one.evidence.message, 60)
+    return one.job.id, first_line(one.job.task, 80), verdict, took(one.evidence.duration_s), said
 
 
 def _fields(one: Tested) -> dict[str, Any]:

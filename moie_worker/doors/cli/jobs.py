@@ -15,7 +15,7 @@ from moie_worker.doors.cli.output import (
     Styled,
     clock_time,
     echo,
-    one_line,
+    first_line,
     print_json,
     print_lines,
     print_table,
@@ -64,11 +64,11 @@ def jobs_command(desk: Desk, as_json: bool, phase: int | None, places: tuple[str
 
 def _row(view: JobView, now: int) -> Sequence[Cell]:
     job = view.definition
-    said = "" if view.evidence.get("outcome") == "passed" else one_line(last_message(view), 30)
+    said = "" if view.evidence.get("outcome") == "passed" else first_line(last_message(view), 30)
     return (
         job.id,
         str(job.phase),
-        one_line(str(job.job["task"]), 80),
+        first_line(str(job.job["task"]), 80),
         Styled(str(view.place), PLACE_STYLES.get(view.place, "")),
         str(view.attempts),
         f"in {span(max(view.due - now, 0) / 1000)}" if view.due else "",

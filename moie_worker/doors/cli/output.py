@@ -107,7 +107,7 @@ def fitted(grid: Sequence[Sequence[Styled]], widest: int, width: int, *, wrap: b
         over = sum(widths) + len(GAP) * (len(widths) - 1) - width
         widths[column] = max(widths[column] - max(over, 0), min(widths[column], least))
     for row in grid:
-        cut = [Styled(one_line(cell.text, most), cell.style) for cell, most in zip(row, widths, strict=True)]
+        cut = [Styled(first_line(cell.text, most), cell.style) for cell, most in zip(row, widths, strict=True)]
         first, *more = (textwrap.wrap(row[widest].text, widths[widest]) if wrap else None) or [cut[widest].text]
         yield from aligned([_with(cut, widest, first)], widths)
         blank = [Styled("")] * len(row)
@@ -195,7 +195,7 @@ def clock_time(at: Ms) -> str:
     return f"{moment(at):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def one_line(text: str, most: int = 200) -> str:
+def first_line(text: str, most: int = 200) -> str:
     """The first line, shortened."""
     line = printable(text.strip()).partition("\n")[0]
     return line if len(line) <= most else line[: most - 1] + "…"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from moie_worker.doors.cli.output import HEALTH_STYLES, Line, Styled, ago, clock_time, one_line, span, took
+from moie_worker.doors.cli.output import HEALTH_STYLES, Line, Styled, ago, clock_time, first_line, span, took
 from moie_worker.plan.breaker import stopped_line
 from moie_worker.plan.health import figures, history_of
 from moie_worker.plan.presence import slots
@@ -57,13 +57,13 @@ def _banners(status: Status) -> Iterator[Styled]:
         yield Styled("LOADING   a new revision is being applied", "bold yellow")
     for one in status.overview.unreadable:
         told = f"{one.what} of moie:{{{flags.name}}}:{one.where} {one.message}; {one.remedy}"
-        yield Styled(f"UNREADABLE   {one_line(told, 500)}", "bold red")
+        yield Styled(f"UNREADABLE   {first_line(told, 500)}", "bold red")
     for queue, breaker in status.overview.stopped.items():
-        yield Styled(f"STOPPED   {one_line(stopped_line(queue, breaker), 500)}", "bold red")
+        yield Styled(f"STOPPED   {first_line(stopped_line(queue, breaker), 500)}", "bold red")
     if status.refused:
-        yield Styled(f"REFUSED   {one_line(status.refused, 500)}", "bold red")
+        yield Styled(f"REFUSED   {first_line(status.refused, 500)}", "bold red")
     for regression in status.regressed[:REGRESSIONS_SHOWN]:
-        yield Styled(one_line(line(regression), 500), "bold red")
+        yield Styled(first_line(line(regression), 500), "bold red")
     if status.overview.regressed > REGRESSIONS_SHOWN:
         yield Styled(f"REGRESSED   {status.overview.regressed} jobs in all", "bold red")
     if current:
@@ -153,7 +153,7 @@ def _looks(status: Status) -> Iterator[Styled]:
 def _receipts(receipts: ReceiptState) -> Iterator[Styled]:
     yield Styled(" · ".join(receipts.words()))
     if receipts.problem:
-        yield Styled(f"   NOT TRUSTED: {one_line(receipts.problem, 500)}", "bold red")
+        yield Styled(f"   NOT TRUSTED: {first_line(receipts.problem, 500)}", "bold red")
 
 
 def _given_up(status: Status) -> str:
@@ -223,7 +223,7 @@ def _cyclic_line(standing: CyclicStanding, now: Ms, ids: int, tasks: int) -> Lin
     job, style = standing.view.definition, HEALTH_STYLES[standing.health]
     return (
         Styled(f"{MARKS[standing.health]} ", style),
-        f"{job.id:<{ids}}  {one_line(str(job.job['task']), tasks):<{tasks}}  ",
+        f"{job.id:<{ids}}  {first_line(str(job.job['task']), tasks):<{tasks}}  ",
         Styled(f"{standing.health:<9}", style),
         Styled(_run_figures(standing, now), "dim"),
     )
@@ -246,9 +246,9 @@ def _action_required(status: Status) -> Iterator[Line]:
     yield (Styled(f"ACTION REQUIRED   {number} not done yet, looked at again at every heartbeat", "bold yellow"),)
     for view in status.waiting:
         job = view.definition
-        yield f"  {job.id}  {job.job['task']}", Styled(f"   {one_line(last_message(view))}", "dim")
+        yield f"  {job.id}  {job.job['task']}", Styled(f"   {first_line(last_message(view))}", "dim")
         if description := job.job.get("description"):
-            yield (Styled(f"    {one_line(str(description))}", "dim"),)
+            yield (Styled(f"    {first_line(str(description))}", "dim"),)
     if number > len(status.waiting):
         yield (Styled(f"  … and {number - len(status.waiting)} more: `moie jobs --place waiting`", "dim"),)
 
